@@ -1,0 +1,456 @@
+"""The nouns of sadari: frozen values, and the protocols of those who make and use them.
+
+Data flows one way: `Task -> (Rung: System -> System) -> Scorecard -> Verdict -> Run`. This module imports nothing else of
+sadari. Everything here can be written to JSON and read back with `pydantic.TypeAdapter`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Literal, Protocol, runtime_checkable
+
+Role = Literal["system", "user", "assistant", "tool"]
+ROLES: tuple[Role, ...] = ("system", "user", "assistant", "tool")
+
+
+# --- conversations -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One call of a tool, as proposed by a model or recorded in data."""
+
+    name: str
+    arguments: Mapping[str, Any]
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """What a model is told about a tool; `parameters` is a JSON Schema object."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn in the OpenAI shape.
+
+    `weight` is the share of this turn in the training loss, in [0, 1]; None means the default: 1 for assistant turns, 0 for others.
+    """
+
+    role: Role
+    content: str
+    weight: float | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A piece of a document: characters `[start, end)` of the NFC text, and the text itself."""
+
+    document: str
+    start: int
+    end: int
+    quote: str
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One source document; `id` is its path relative to the documents folder."""
+
+    id: str
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a right answer is.
+
+    Args:
+        texts: Accepted answers; the first is the one to learn from.
+        facts: Each fact is a tuple of accepted spellings; a right answer holds one spelling of every fact.
+        calls: Tool calls that a right answer makes.
+        spans: Where the documents say so.
+        abstain: True if the right answer is that the documents do not say.
+    """
+
+    texts: tuple[str, ...] = ()
+    facts: tuple[tuple[str, ...], ...] = ()
+    calls: tuple[ToolCall, ...] = ()
+    spans: tuple[Span, ...] = ()
+    abstain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One conversation of the company's data.
+
+    `messages` is the whole conversation, the final assistant turn included if the row holds one. `kind` is "chat", or "text" for
+    raw text (one assistant message), or "preference" (then `rejected` is the worse answer).
+    """
+
+    id: str
+    messages: tuple[Message, ...]
+    reference: Reference = Reference()
+    tools: tuple[ToolSpec, ...] = ()
+    group: str = ""
+    tags: tuple[str, ...] = ()
+    kind: Literal["chat", "text", "preference"] = "chat"
+    rejected: str | None = None
+
+    @property
+    def prompt(self) -> tuple[Message, ...]:
+        """The conversation up to the answer that is asked for."""
+        ends_in_answer = bool(self.messages) and self.messages[-1].role == "assistant"
+        return self.messages[:-1] if ends_in_answer else self.messages
+
+    @property
+    def target(self) -> Message:
+        """The answer to learn: the final assistant turn, else the first reference text."""
+        if self.messages and self.messages[-1].role == "assistant":
+            return self.messages[-1]
+        return Message("assistant", self.reference.texts[0] if self.reference.texts else "", tool_calls=self.reference.calls)
+
+    @property
+    def question(self) -> str:
+        """The last user turn, or "" for raw text."""
+        return next((m.content for m in reversed(self.messages) if m.role == "user"), "")
+
+
+# --- what answers ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """How a conversation is put to the model.
+
+    Args:
+        instruction: System text; "" for none.
+        labels: Labels listed to the model at the end of the system text; () lists none.
+        shots: Similar training examples shown as earlier turns, drawn from `System.examples`.
+        chain_of_thought: Ask for reasoning before the answer; the answer is what follows the last `ANSWER_MARK`.
+    """
+
+    instruction: str = ""
+    labels: tuple[str, ...] = ()
+    shots: int = 0
+    chain_of_thought: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """What is looked up for each question.
+
+    Args:
+        source: "documents" (chunks, cited) or "examples" (similar training examples with their answers).
+        k: How many are put into the prompt, best first.
+        chunk_chars: Longest chunk, in characters.
+        min_score: Share of the question's own BM25 weight that the best chunk must cover, in [0, 1]; below it the system abstains.
+    """
+
+    source: Literal["documents", "examples"] = "documents"
+    k: int = 3
+    chunk_chars: int = 400
+    min_score: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How tokens are chosen.
+
+    Args:
+        choices: The answer is exactly one of these (labels); () leaves it free.
+        quote: The answer is one to `quote` sentences of the retrieved passages, verbatim, or the abstention; 0 leaves it free.
+    """
+
+    max_new_tokens: int = 128
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    choices: tuple[str, ...] = ()
+    quote: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A frozen description of something that answers. Everything that is compared is a System.
+
+    Args:
+        model: "mini", a folder, a Hugging Face name, or "openai:NAME".
+        adapter: Folder of a PEFT adapter over `model`, or None.
+        documents: JSONL file of `Document`s, or None.
+        examples: JSONL file of `Example`s that few-shot and example retrieval draw from, or None.
+        abstention: What it says when the documents do not hold the answer.
+    """
+
+    model: str
+    adapter: Path | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
+    prompt: Prompt = Prompt()
+    retrieval: Retrieval | None = None
+    tools: tuple[ToolSpec, ...] = ()
+    decoding: Decoding = Decoding()
+    documents: Path | None = None
+    examples: Path | None = None
+    abstention: str = "문서에서 확인할 수 없습니다."
+    base_url: str | None = None
+
+    def with_(self, **changes: Any) -> "System":
+        """This system with some fields changed."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one request."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a System says to one conversation.
+
+    `latency_s` is the wall time of the batch the answer came from, divided fairly: what one user would wait is measured apart.
+    `error` is None, or why there is no answer; such an answer scores 0.
+    """
+
+    text: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    citations: tuple[Span, ...] = ()
+    abstained: bool = False
+    usage: Usage = Usage()
+    latency_s: float = 0.0
+    error: str | None = None
+
+
+# --- models ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """A decoding constraint: the text is one to `most` different `options`, joined by single spaces.
+
+    An option in `alone` stands alone: it is never joined with another.
+    """
+
+    options: tuple[str, ...]
+    most: int = 1
+    alone: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One prompt for a `Model`. temperature 0 is greedy."""
+
+    messages: tuple[Message, ...]
+    tools: tuple[ToolSpec, ...] = ()
+    max_new_tokens: int = 128
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+    constraint: OneOf | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What a `Model` made of one request; `finish` is "error" when `error` says why there is no text."""
+
+    text: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    usage: Usage = Usage()
+    finish: Literal["stop", "length", "error"] = "stop"
+    latency_s: float = 0.0
+    error: str | None = None
+
+
+@runtime_checkable
+class Model(Protocol):
+    """What generates: local torch, remote, or scripted."""
+
+    @property
+    def name(self) -> str:
+        """How the model was asked for."""
+        ...
+
+    def generate(self, requests: Sequence[Request]) -> list[Generation]:
+        """One generation per request, in order. A request that fails gives `finish="error"`; the others go on."""
+        ...
+
+    def count_tokens(self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> int:
+        """Length in tokens of the rendered prompt, generation prompt included."""
+        ...
+
+
+# --- measuring ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How good one answer is, in [0, 1], and why."""
+
+    value: float
+    reason: str = ""
+
+
+class Scorer(Protocol):
+    """Judges one answer against its example."""
+
+    @property
+    def name(self) -> str:
+        """The scorer's name, its tokenizer or rule included, as printed in reports."""
+        ...
+
+    def score(self, example: Example, answer: Answer) -> Score:
+        """An answer with an `error` scores 0."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What was paid once: wall seconds and money in `money.currency`."""
+
+    seconds: float = 0.0
+    money: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scorecard:
+    """What one system achieved on one split, one entry per example in file order, and what it cost.
+
+    Args:
+        ids: Example ids.
+        scores: In [0, 1]; 0 for a failure.
+        reasons: Why, for each score.
+        failures: How many answers were errors (they score 0).
+        latencies_s: Seconds per answer.
+        low, high: 95 % interval of `quality`: Wilson when all scores are 0 or 1, else percentile bootstrap.
+        throughput: Answers per second over the whole split.
+        cost_per_request: In `money.currency`, paid for ever.
+    """
+
+    rung: str
+    scorer: str
+    ids: tuple[str, ...]
+    scores: tuple[float, ...]
+    reasons: tuple[str, ...]
+    latencies_s: tuple[float, ...]
+    prompt_tokens: tuple[int, ...]
+    completion_tokens: tuple[int, ...]
+    failures: int
+    low: float
+    high: float
+    throughput: float
+    cost_per_request: float
+
+    @property
+    def quality(self) -> float:
+        """Mean score, in [0, 1]."""
+        return fmean(self.scores) if self.scores else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What follows from two scorecards on the same examples.
+
+    Args:
+        outcome: What the paired test proves.
+        taken: Whether the challenger becomes the incumbent.
+        gain, low, high: Paired difference in quality, challenger minus incumbent, and its 95 % interval.
+        p_value: Two-sided; None for the baseline, which is compared with nothing.
+        more_examples: About how many more test examples would decide, when outcome is "cannot_tell".
+        reason: One sentence for a person.
+    """
+
+    outcome: Literal["better", "not_worse", "worse", "cannot_tell", "baseline"]
+    taken: bool
+    gain: float
+    low: float
+    high: float
+    p_value: float | None
+    more_examples: int | None
+    reason: str
+    monthly_gain: float | None = None
+    payback_months: float | None = None
+
+
+# --- the climb ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A loss curve: `(step, value)` pairs."""
+
+    name: str
+    points: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What a rung made: the system, what making it cost, its curves, and notes for the report (rows used, trials, what was cut)."""
+
+    system: System
+    cost: Cost = Cost()
+    curves: tuple[Curve, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What a rung may use: everything of the task but its test examples.
+
+    Args:
+        goal: The task's goal, in words.
+        documents: JSONL of documents, or None.
+        evaluate: Scores a system on given (validation) examples; cached by system and examples.
+        load: Loads the model of a system, for rungs that train or sample.
+        time_budget_s: Wall seconds this rung may use for building; None for no limit. Tuning turns it into steps before it
+            starts, by measured speed, so that an interrupted climb repeats the same steps.
+        tell: Takes a line of live progress.
+    """
+
+    goal: str
+    language: Literal["ko", "en"]
+    documents: Path | None
+    labels: tuple[str, ...]
+    tools: tuple[ToolSpec, ...]
+    evaluate: Callable[[System, Sequence[Example]], Scorecard]
+    load: Callable[[System], Model]
+    seed: int = 0
+    time_budget_s: float | None = None
+    tell: Callable[[str], None] = field(default=lambda line: None)
+
+
+class Rung(Protocol):
+    """One technique on the ladder, from prompting to compression."""
+
+    @property
+    def name(self) -> str:
+        """As written in `ladder:`."""
+        ...
+
+    def build(self, incumbent: System, train: Sequence[Example], validation: Sequence[Example], workdir: Path) -> Built:
+        """Improve on `incumbent`; choose on `validation`; everything written goes under `workdir`.
+
+        Called again after a crash with the same arguments, it continues from what `workdir` holds and gives the same result.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One rung of one climb, decided."""
+
+    index: int
+    rung: str
+    built: Built
+    scorecard: Scorecard
+    verdict: Verdict
