@@ -1,0 +1,66 @@
+"""From answers to a scorecard: one score per example, its interval, latency, tokens and cost."""
+
+from collections.abc import Sequence
+
+from sadari.errors import DataError
+from sadari.measure.cost import Money, cost_per_request
+from sadari.measure.scorers import score_answer
+from sadari.measure.statistics import mean_interval, percentile
+from sadari.types import Answer, Example, Scorecard, Scorer
+
+
+def make_scorecard(
+    rung: str, scorer: Scorer, examples: Sequence[Example], answers: Sequence[Answer], seconds: float, money: Money | None = None
+) -> Scorecard:
+    """Score one answer per example, in file order.
+
+    Args:
+        seconds: Wall time of answering all of them.
+        money: Prices; without them `cost_per_request` is 0 and stands for "not priced" (see `cost.is_priced`).
+
+    Raises:
+        DataError: If there is not one answer per example, an id stands twice, or the scorer fails.
+    """
+    if len(examples) != len(answers):
+        raise DataError(f"rung {rung}: {len(answers)} answers to {len(examples)} examples. Every example needs one.")
+    ids = tuple(example.id for example in examples)
+    if len(set(ids)) != len(ids):
+        twice = next(name for index, name in enumerate(ids) if name in ids[:index])
+        raise DataError(f"rung {rung}: two examples have the id {twice}. Give each its own.")
+    scores = [score_answer(scorer, example, answer) for example, answer in zip(examples, answers, strict=True)]
+    values = tuple(float(score.value) for score in scores)
+    low, high = mean_interval(values)
+    prompt_tokens = tuple(answer.usage.prompt_tokens for answer in answers)
+    completion_tokens = tuple(answer.usage.completion_tokens for answer in answers)
+    cost = cost_per_request(
+        money,
+        requests=len(answers),
+        seconds=seconds,
+        prompt_tokens=sum(prompt_tokens),
+        completion_tokens=sum(completion_tokens),
+    )
+    return Scorecard(
+        rung=rung,
+        scorer=scorer.name,
+        ids=ids,
+        scores=values,
+        reasons=tuple(score.reason for score in scores),
+        latencies_s=tuple(answer.latency_s for answer in answers),
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
+        failures=sum(answer.error is not None for answer in answers),
+        low=low,
+        high=high,
+        throughput=len(answers) / seconds if seconds > 0 else 0.0,
+        cost_per_request=cost or 0.0,
+    )
+
+
+def p50_latency_s(card: Scorecard) -> float:
+    """Median seconds per answer."""
+    return percentile(card.latencies_s, 0.5)
+
+
+def p95_latency_s(card: Scorecard) -> float:
+    """Seconds within which 95 % of the answers came."""
+    return percentile(card.latencies_s, 0.95)
