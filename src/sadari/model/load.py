@@ -1,0 +1,47 @@
+"""From how a model is written in `sadari.yaml` to a `Model`."""
+
+from pathlib import Path
+from typing import Literal
+
+from sadari.errors import ConfigError
+from sadari.types import Model
+
+
+def load_model(
+    model: str,
+    *,
+    adapter: str | Path | None = None,
+    precision: Literal["float32", "bfloat16"] = "float32",
+    base_url: str | None = None,
+) -> Model:
+    """The model called `model`.
+
+    Args:
+        model: "mini" (bundled), "openai:NAME" (any OpenAI-compatible endpoint), "scripted:PATH" (a JSON file of rules), a folder,
+            or a Hugging Face name.
+        adapter: Folder of a PEFT adapter, for local models.
+        base_url: Endpoint of "openai:NAME"; the default is OpenAI's own.
+
+    Raises:
+        ConfigError: If the settings contradict each other.
+        ModelError: If the model cannot be loaded.
+    """
+    kind, _, rest = model.partition(":")
+    if kind in ("openai", "scripted"):
+        if not rest:
+            raise ConfigError(f"model {model!r}: nothing stands after the colon. Write openai:NAME or scripted:PATH.")
+        if adapter is not None:
+            raise ConfigError(f"model {model!r} cannot carry the adapter {adapter}: adapters need a local model.")
+    if kind == "openai":
+        from sadari.model.remote import RemoteModel
+
+        return RemoteModel(rest, base_url) if base_url else RemoteModel(rest)
+    if base_url is not None:
+        raise ConfigError(f"base_url is set, but model {model!r} is not remote. Write model: openai:NAME, or drop base_url.")
+    if kind == "scripted":
+        from sadari.model.scripted import ScriptedModel
+
+        return ScriptedModel.from_file(rest)
+    from sadari.model.local import LocalModel
+
+    return LocalModel(model, adapter=adapter, precision=precision)

@@ -1,0 +1,482 @@
+"""Any causal language model of `transformers`, in this process: loading with clear errors, and exact batched decoding."""
+
+import json
+import math
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from sadari.errors import ModelError, SadariError
+from sadari.model.chat import find_end_of_turn, render_prompt
+from sadari.model.constraint import OptionTrie, State, Tokenise, tokeniser_in_place
+from sadari.model.decode import Batch, is_maskable
+from sadari.model.toolcalls import MARKERS, parse_tool_calls
+from sadari.types import Generation, Message, OneOf, Request, ToolSpec, Usage
+
+SHARED_PREFIX = 64
+"""A common beginning of this many tokens is computed once for the batch."""
+
+Precision = Literal["float32", "bfloat16"]
+
+
+class LocalModel:
+    """A model that runs here, on the accelerator if there is one.
+
+    In float32 a batch gives token for token what single requests give, up to ties within rounding error.
+
+    Args:
+        path_or_name: "mini", a folder, or a Hugging Face name (with HF_HUB_OFFLINE=1 only from the local cache).
+        adapter: Folder of a PEFT adapter; it is merged into the weights in memory.
+        precision: Of the weights and the arithmetic.
+        threads: Torch threads of this process; None leaves them.
+        batch_tokens: Most tokens, prompts and answers together, that are held in memory at once.
+        batch_rows: Most requests decoded together.
+
+    Raises:
+        ModelError: If the model, its tokenizer or the adapter cannot be had, do not fit together, or are damaged.
+    """
+
+    def __init__(
+        self,
+        path_or_name: str | Path,
+        adapter: str | Path | None = None,
+        precision: Precision = "float32",
+        threads: int | None = None,
+        *,
+        batch_tokens: int = 16384,
+        batch_rows: int = 64,
+    ) -> None:
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self._name = str(path_or_name)
+        source = _resolve(self._name)
+        self.tokenizer = _load_tokenizer(source)
+        self.model = _load_weights(source, precision)
+        if adapter is not None:
+            self.model = _with_adapter(self.model, source, Path(adapter))
+        self.model.eval().requires_grad_(False)
+        if torch.cuda.is_available():
+            self.model.to("cuda")
+        self.batch_tokens, self.batch_rows = batch_tokens, batch_rows
+        config = self.model.config.get_text_config(decoder=True)
+        self.context: int | None = getattr(config, "max_position_embeddings", None)
+        """Most tokens of prompt and answer together; None if the model does not say."""
+        self._tries: dict[OneOf, OptionTrie] = {}
+        self._tokenise: Tokenise | None = None
+
+    @property
+    def name(self) -> str:
+        """How the model was asked for."""
+        return self._name
+
+    def count_tokens(self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> int:
+        """Length in tokens of the rendered prompt, generation prompt included."""
+        return len(render_prompt(self.tokenizer, messages, tools))
+
+    @torch.inference_mode()
+    def generate(self, requests: Sequence[Request]) -> list[Generation]:
+        """One generation per request, in order.
+
+        Requests are sorted by length into batches, the same way every time. A prompt longer than the context, or one that the
+        template refuses, gives `finish="error"`; the others go on. An option of a constraint is never cut: `max_new_tokens` only
+        keeps further options from being joined.
+        """
+        was_training = self.model.training
+        self.model.eval()
+        done: dict[int, Generation] = {}
+        rows: list[_Row] = []
+        for index, request in enumerate(requests):
+            try:
+                rows.append(self._prepare(index, request))
+            except SadariError as e:
+                done[index] = Generation("", finish="error", error=str(e))
+        rows.sort(key=lambda r: (len(r.prompt), r.index))
+        prefix = self._prefill_shared(rows, None)
+        for batch in self._split(rows):
+            self._decode(batch, prefix)
+            done.update({row.index: self._finish(row) for row in batch})
+        self.model.train(was_training)
+        return [done[i] for i in range(len(requests))]
+
+    @torch.inference_mode()
+    def rank_options(self, request: Request) -> list[tuple[str, float]]:
+        """Every option of the request's constraint with its log-probability as the whole answer, best first.
+
+        In nats, end of turn included. Exact where greedy decoding is not: the most probable option need not begin with the most probable token.
+
+        Raises:
+            ModelError: If the request has no constraint, or does not fit the context.
+        """
+        row = self._prepare(0, request)
+        if row.trie is None:
+            raise ModelError("rank_options needs a request whose constraint names the options.")
+        options = row.trie.options
+        end = self._end_of_answer()
+        answers = [[*ids, end] for ids in self._in_place()("", options)]
+        prompt = Batch(self.model)
+        first = torch.log_softmax(prompt.feed([row.prompt])[0, -1], dim=-1)
+        scores = [float(first[ids[0]]) for ids in answers]
+        at_once = self._rows_that_fit(len(row.prompt) + row.trie.longest + 1) if is_maskable(self.model) else 1
+        for start in range(0, len(answers), at_once):
+            some = answers[start : start + at_once]
+            if is_maskable(self.model):
+                batch = prompt.copy_for(len(some), row.trie.longest)
+                fed = [ids[:-1] for ids in some]
+            else:
+                batch, fed = Batch(self.model), [row.prompt + some[0][:-1]]
+            width = max(len(ids) - 1 for ids in some)
+            logits = torch.log_softmax(batch.feed(fed, last=width), dim=-1)
+            for i, ids in enumerate(some):
+                for back, token in enumerate(reversed(ids[1:]), 1):
+                    scores[start + i] += float(logits[i, -back, token])
+        return sorted(zip(options, scores, strict=True), key=lambda pair: (-pair[1], options.index(pair[0])))
+
+    # --- one batch ---------------------------------------------------------------------------------------------------
+
+    def _prepare(self, index: int, request: Request) -> "_Row":
+        prompt = render_prompt(self.tokenizer, request.messages, request.tools)
+        trie = self._trie(request.constraint) if request.constraint is not None else None
+        room = math.inf if self.context is None else self.context - len(prompt)
+        needed = trie.longest_option + 1 if trie else 1
+        if room < needed:
+            asked = f"the longest option another {needed - 1}" if trie else "no room is left for an answer"
+            raise ModelError(
+                f"the prompt has {len(prompt)} tokens and {asked}, but the context of {self._name} is {self.context} tokens. "
+                "Shorten the prompt: fewer or shorter passages, examples or turns."
+            )
+        limit = int(min(request.max_new_tokens, room))
+        if trie is not None:  # a further option may be begun only where its longest one still fits
+            limit = int(min(limit, room - trie.longest_option - 1))
+        row = _Row(index, request, prompt, limit, trie)
+        if request.temperature > 0:
+            row.generator = torch.Generator().manual_seed(request.seed)
+        if trie is not None:
+            row.state = trie.start()
+        return row
+
+    def _split(self, rows: Sequence["_Row"]) -> list[list["_Row"]]:
+        """Batches of rows in order, each within the budgets."""
+        batches: list[list[_Row]] = []
+        longest = 0
+        for row in rows:
+            longest = max(longest, row.tokens_at_most)
+            if not batches or len(batches[-1]) >= self._rows_that_fit(longest):
+                batches.append([])
+                longest = row.tokens_at_most
+            batches[-1].append(row)
+        return batches
+
+    def _rows_that_fit(self, tokens: int) -> int:
+        if not is_maskable(self.model):
+            return 1
+        return max(1, min(self.batch_rows, self.batch_tokens // tokens))
+
+    def _prefill_shared(self, rows: Sequence["_Row"], held: "_Prefix | None") -> "_Prefix | None":
+        """The common beginning of the prompts, computed with one row, if it is long enough beyond what is held."""
+        if len(rows) < 2 or not is_maskable(self.model):
+            return held
+        prompts = [r.prompt for r in rows]
+        low, high = min(prompts), max(prompts)
+        shared = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(map(len, prompts)))
+        shared = min(shared, min(map(len, prompts)) - 1)  # every row still has a token to be fed
+        start = held.length if held else 0
+        if shared - start < SHARED_PREFIX:
+            return held
+        batch = held.batch.copy_for(1, shared - start) if held else Batch(self.model, 1, shared)
+        batch.feed([prompts[0][start:shared]])
+        return _Prefix(batch, shared)
+
+    def _decode(self, rows: list["_Row"], prefix: "_Prefix | None") -> None:
+        began = time.perf_counter()
+        room = max(8, min(256, max(r.tokens_at_most - len(r.prompt) for r in rows)))
+        prefix = self._prefill_shared(rows, prefix)
+        batch = prefix.batch.copy_for(len(rows), room) if prefix else Batch(self.model, len(rows), room)
+        for row in rows:
+            row.pending = row.prompt[prefix.length if prefix else 0 :]
+            self._force(row)
+        active = list(rows)
+        while not all(r.is_done for r in active):
+            if sum(r.is_done for r in active) * 4 >= len(active):  # a compaction copies the cache: not for every row that ends
+                batch.keep([i for i, r in enumerate(active) if not r.is_done])
+                active = [r for r in active if not r.is_done]
+            logits = batch.feed([[] if r.is_done else r.pending for r in active])[:, -1]
+            best = logits.argmax(dim=-1).tolist()
+            for i, row in enumerate(active):
+                if not row.is_done:
+                    row.pending = []
+                    self._choose(row, logits[i], best[i])
+                    if row.is_done:
+                        row.latency_s = time.perf_counter() - began
+
+    def _choose(self, row: "_Row", logits: Tensor, best: int) -> None:
+        """The next token of one row, and with it all that must follow."""
+        if not math.isfinite(float(logits[best])):
+            row.error = f"{self._name}: the scores are not finite. Its weights are damaged, or its training diverged."
+            return
+        ends = self._ends()
+        if row.trie is not None:
+            tokens, can_end = row.trie.allowed(row.state, may_join=row.may_join)
+            ids = list(tokens) + (sorted(ends) if can_end else [])
+            token = ids[_pick(logits[torch.tensor(ids, device=logits.device)], row)]
+            if can_end and token in ends and token not in tokens:
+                row.finish = "stop"
+                return
+        else:
+            token = best if row.request.temperature <= 0 else _pick(logits, row)
+            if token in ends:
+                row.finish = "stop"
+                return
+        self._append(row, token)
+        self._force(row)
+
+    def _append(self, row: "_Row", token: int) -> None:
+        if row.trie is not None:
+            row.state = row.trie.step(row.state, token, may_join=row.may_join)
+        row.out.append(token)
+        row.pending.append(token)
+        if row.trie is not None:
+            return
+        if row.request.stop and (cut := self._stop_at(row)) is not None:
+            row.text, row.finish = cut, "stop"
+        elif len(row.out) >= row.limit:
+            row.finish = "length"
+
+    def _force(self, row: "_Row") -> None:
+        """Take tokens that have no alternative: they need no scores, and are fed together."""
+        while row.trie is not None and not row.is_done:
+            tokens, can_end = row.trie.allowed(row.state, may_join=row.may_join)
+            if not tokens:
+                row.finish = "stop"
+            elif len(tokens) == 1 and not can_end:
+                self._append(row, tokens[0])
+            else:
+                return
+
+    def _stop_at(self, row: "_Row") -> str | None:
+        text = self._text(row.out)
+        cuts = [text.index(s) for s in row.request.stop if s and s in text]
+        return text[: min(cuts)] if cuts else None
+
+    def _finish(self, row: "_Row") -> Generation:
+        usage = Usage(len(row.prompt), len(row.out) + (row.finish == "stop" and row.text is None))
+        if row.error is not None:
+            return Generation("", usage=usage, finish="error", error=row.error, latency_s=row.latency_s)
+        text = row.text if row.text is not None else self._text(row.out)
+        if row.trie is not None:
+            text = row.trie.text(row.state)
+        text, calls = parse_tool_calls(text) if row.request.tools else (text, ())
+        return Generation(text, calls, usage, "length" if row.finish == "length" else "stop", row.latency_s)
+
+    # --- the tokenizer -----------------------------------------------------------------------------------------------
+
+    def _text(self, ids: Sequence[int]) -> str:
+        """Generated tokens as text, without special tokens other than those that mark tool calls."""
+        hidden = set(self.tokenizer.all_special_ids) - {self.tokenizer.convert_tokens_to_ids(m) for m in MARKERS}
+        kept = [i for i in ids if i not in hidden]
+        return str(self.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+    def _ends(self) -> frozenset[int]:
+        """Tokens that end an answer: of the generation config, the config, the tokenizer, and the template's end of turn."""
+        if not hasattr(self, "_end_ids"):
+            ends: set[int] = set()
+            for where in (self.model.generation_config, self.model.config, self.tokenizer):
+                value = getattr(where, "eos_token_id", None)
+                ends.update([value] if isinstance(value, int) else value or [])
+            self._end_ids = frozenset(ends | {self._end_of_answer()} - {-1})
+        return self._end_ids
+
+    def _end_of_answer(self) -> int:
+        """The token that ends an answer in this template, else the tokenizer's end of text, else -1."""
+        marker = find_end_of_turn(self.tokenizer)
+        token = self.tokenizer.convert_tokens_to_ids(marker) if marker else self.tokenizer.eos_token_id
+        return -1 if token is None else int(token)
+
+    def _in_place(self) -> Tokenise:
+        if self._tokenise is None:
+            self._tokenise = tokeniser_in_place(self.tokenizer)
+        return self._tokenise
+
+    def _trie(self, constraint: OneOf) -> OptionTrie:
+        if constraint not in self._tries:
+            if len(self._tries) >= 64:  # label sets repeat; quoted passages differ for every request
+                self._tries.pop(next(iter(self._tries)))
+            self._tries[constraint] = OptionTrie(constraint, self._in_place())
+        return self._tries[constraint]
+
+
+@dataclass(slots=True)
+class _Row:
+    """One request under way."""
+
+    index: int
+    request: Request
+    prompt: list[int]
+    limit: int  # tokens; for a constraint, where no further option is begun
+    trie: OptionTrie | None = None
+    state: State = ()
+    out: list[int] = field(default_factory=list)
+    pending: list[int] = field(default_factory=list)  # chosen, not yet fed
+    generator: torch.Generator | None = None
+    text: str | None = None  # set where a stop string cut it
+    finish: str = ""
+    error: str | None = None
+    latency_s: float = 0.0
+
+    @property
+    def is_done(self) -> bool:
+        return bool(self.finish) or self.error is not None
+
+    @property
+    def may_join(self) -> bool:
+        return len(self.out) < self.limit
+
+    @property
+    def tokens_at_most(self) -> int:
+        answer = self.limit if self.trie is None else min(self.trie.longest, max(0, self.limit) + self.trie.longest_option)
+        return len(self.prompt) + answer + 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Prefix:
+    """The beginning that prompts share, computed."""
+
+    batch: Batch
+    length: int
+
+
+def _pick(logits: Tensor, row: _Row) -> int:
+    """Index into `logits` (float32, shape (n,)): the largest, or a draw by the row's own generator."""
+    if row.request.temperature <= 0:
+        return int(logits.argmax())
+    p, order = torch.softmax(logits.cpu().double() / row.request.temperature, dim=-1).sort(descending=True, stable=True)
+    total = p.cumsum(0)
+    nucleus = int((total - p < row.request.top_p).sum()) or 1
+    draw = torch.rand((), generator=row.generator, dtype=torch.float64) * total[nucleus - 1]
+    return int(order[min(int(torch.searchsorted(total[:nucleus], draw, right=True)), nucleus - 1)])
+
+
+# --- loading -------------------------------------------------------------------------------------------------------------
+
+
+def _resolve(name: str) -> str:
+    if name == "mini":
+        from sadari.mini import MINI_PATH
+
+        return str(MINI_PATH)
+    if Path(name).is_dir():
+        if not (Path(name) / "config.json").is_file():
+            raise ModelError(
+                f"{name}: has no config.json, so it is no model folder. Save the model with save_pretrained, or correct the path."
+            )
+        return name
+    if name.startswith((".", "/", "~")) or name.count("/") > 1 or Path(name).exists():
+        raise ModelError(f"{name}: there is no such folder. Correct `model:`, or give a Hugging Face name such as OWNER/MODEL.")
+    return name
+
+
+def _load_tokenizer(source: str) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(source)
+    except Exception as e:  # transformers raises OSError, ValueError, ImportError and its own
+        raise _cannot_load(source, "tokenizer", e) from e
+
+
+def _load_weights(source: str, precision: Precision) -> Any:
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    shows_progress = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        model, found = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, precision), output_loading_info=True)
+    except Exception as e:
+        raise _cannot_load(source, "model", e) from e
+    finally:
+        if shows_progress:
+            logging.enable_progress_bar()
+    for kind, what in (
+        ("missing_keys", "lacks"),
+        ("mismatched_keys", "has in another shape"),
+        ("unexpected_keys", "holds besides its"),
+    ):
+        keys = sorted(str(k[0] if isinstance(k, tuple) else k) for k in found.get(kind) or ())
+        if keys:
+            raise ModelError(
+                f"{source}: against config.json its weight file {what} {len(keys)} weights ({', '.join(keys[:3])}). "
+                "The folder is incomplete or mixes two models: save or download it again."
+            )
+    return model
+
+
+def _cannot_load(source: str, what: str, e: Exception) -> ModelError:
+    reason = str(e).strip().split("\n")[0]
+    if Path(source).is_dir():
+        return ModelError(f"{source}: the {what} cannot be read ({reason}). Save or download the folder again.")
+    offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON")
+    why = "HF_HUB_OFFLINE is set and it is not in the local cache" if offline else reason
+    return ModelError(
+        f"{source}: no such folder, and the {what} cannot be had from the Hugging Face hub: {why}. "
+        f"Where there is a network, run `hf download {source} --local-dir DIR`, and write `model: DIR`; "
+        "or write `model: mini`, which is bundled."
+    )
+
+
+def _with_adapter(model: Any, source: str, folder: Path) -> Any:
+    """The model with the adapter merged into its weights."""
+    from peft import PeftConfig, PeftModel, get_peft_model_state_dict
+    from safetensors import safe_open
+
+    weights = folder / "adapter_model.safetensors"
+    remedy = "Give the folder that training wrote, or train the adapter again."
+    if not (folder / "adapter_config.json").is_file() or not weights.is_file():
+        raise ModelError(f"{folder}: not an adapter: adapter_config.json and adapter_model.safetensors have to be in it. {remedy}")
+    try:
+        config = PeftConfig.from_pretrained(str(folder))
+        with safe_open(str(weights), framework="pt") as f:
+            stored = set(f.keys())
+    except Exception as e:
+        raise ModelError(f"{folder}: the adapter cannot be read ({str(e).splitlines()[0]}). {remedy}") from e
+    if config.is_prompt_learning:
+        raise ModelError(
+            f"{folder}: {config.peft_type.value} adapters cannot be served yet: they change the prompt, not the weights."
+        )
+    other = _other_base(config.base_model_name_or_path, source)
+    if other:
+        raise ModelError(
+            f"{folder}: this adapter was trained on {other}, not on {source}. Load it over the model it was trained on."
+        )
+    try:
+        wrapped = PeftModel.from_pretrained(model, str(folder))
+    except Exception as e:
+        raise ModelError(
+            f"{folder}: the adapter does not fit {source} ({str(e).splitlines()[0]}). Load it over the model it was trained on."
+        ) from e
+    if stored != set(get_peft_model_state_dict(wrapped)):
+        raise ModelError(
+            f"{folder}: the adapter's weights are not those that {source} needs: it was trained on another model. {remedy}"
+        )
+    return wrapped.merge_and_unload()
+
+
+def _other_base(recorded: str | None, source: str) -> str | None:
+    """The base that the adapter names, if it is surely another one than `source`; a folder may have been moved."""
+    if not recorded or recorded == source or recorded == "mini":
+        return None
+    if Path(recorded).is_dir() and Path(source).is_dir():
+        a, b = (
+            json.loads((Path(p) / "config.json").read_text(encoding="utf-8"))
+            for p in (recorded, source)
+            if (Path(p) / "config.json").is_file()
+        )
+        shape = ("model_type", "hidden_size", "num_hidden_layers", "vocab_size")
+        return recorded if any(a.get(k) != b.get(k) for k in shape) else None
+    is_hub = [not Path(p).is_dir() and p.count("/") <= 1 and not p.startswith((".", "/")) for p in (recorded, source)]
+    return recorded if all(is_hub) else None
