@@ -1,7 +1,7 @@
 """Korean text as a linguist would compare it: spellings brought together, particles and endings taken off by part of speech.
 
-Endings are found by Kiwi's morphemes, never by a list of suffixes: 경기도 ends in no particle, and 사과예요 ends in 예요. Where `kiwipiepy`
-is not installed, `PlainText` compares without taking anything off, and its name says so.
+Endings are found by Kiwi's morphemes, never by a list of suffixes: 경기도 ends in no particle, and 사과예요 ends in 예요. Where
+`kiwipiepy` is not installed, `PlainText` compares without taking anything off, and its name says so.
 
 Source:
     Kiwi: Lee (2024), https://github.com/bab2min/Kiwi; tags follow the Sejong corpus.
@@ -51,7 +51,8 @@ def character_f1(answer: str, reference: str) -> float:
     """Harmonic mean of precision and recall over the characters (syllables) of both comparison keys, in [0, 1].
 
     Source:
-        SQuAD's token F1 (Rajpurkar et al. 2016, arXiv 1606.05250), on characters as KorQuAD does (Lim et al. 2019, arXiv 1909.07005).
+        SQuAD's token F1 (Rajpurkar et al. 2016, arXiv 1606.05250), on characters as KorQuAD does (Lim et al. 2019,
+        arXiv 1909.07005).
     """
     said, wanted = (Counter(c for c in comparison_key(text) if c not in _FENCES) for text in (answer, reference))
     if not said or not wanted:
@@ -135,7 +136,7 @@ _PREDICATE = re.compile(r"(?:다|요|까|죠|음|함|임)[\s.!?~]*$")
 
 def _fence(quantity: Quantity) -> str:
     """⟨number⟩unit⟩; a full date as ⟨2025-⟨03-01⟩, so that the day alone is found in it."""
-    opened, closed, end = _FENCES
+    opened, closed, end = tuple(_FENCES)
     number = re.sub(r"[-.:]", _JOIN, quantity.spelling.removesuffix(quantity.unit))
     if quantity.value is not None:
         return f"{opened}{number}{closed}{quantity.unit}{end if quantity.unit else ''}"

@@ -84,6 +84,7 @@ _SCALE = "조억만천백십"
 _SCALES = {"십": 10, "백": 100, "천": 1000, "만": 10**4, "억": 10**8, "조": 10**12}
 _DIGITS = {digit: value for value, digit in enumerate("영일이삼사오육칠팔구")} | {"공": 0}
 _NATIVE = {"한": 1, "두": 2, "세": 3, "네": 4, "다섯": 5, "여섯": 6, "일곱": 7, "여덟": 8, "아홉": 9, "열": 10, "열두": 12}
+_COUNTS = "|".join(sorted(_NATIVE, key=len, reverse=True))
 _DAYS = {"이틀": 2, "사흘": 3, "나흘": 4, "닷새": 5, "엿새": 6, "열흘": 10, "보름": 15}
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
@@ -140,7 +141,7 @@ _GRAMMAR = re.compile(
             rf"(?P<plain>(?:(?<=\s)|(?<=\()|^)[-−](?=\d)|)(?P<amount>{_SCALED}|{_NUMBER})(?:\s?(?P<unit>{_UNIT}))?",
             rf"(?P<days>(?<![가-힣])(?:{'|'.join(_DAYS)})(?!달))|(?P<oneday>(?<![가-힣])하루(?=\s?(?:전|이내|안에|후|뒤|치)))",
             r"(?P<oneweek>(?<![가-힣])일주일)",
-            rf"(?P<native>(?<![가-힣])(?P<n_amount>{'|'.join(sorted(_NATIVE, key=len, reverse=True))})\s?(?P<n_unit>달|시간|주(?=[일간 ])))",
+            rf"(?P<native>(?<![가-힣])(?P<n_amount>{_COUNTS})\s?(?P<n_unit>달|시간|주(?=[일간 ])))",
             rf"(?P<sino>(?<![가-힣])(?P<s_amount>(?:[{''.join(_DIGITS)}]?[십백천만억]\s?)+[{''.join(_DIGITS)}]?)\s?(?P<s_unit>원|퍼센트|프로))",
         )
     ),

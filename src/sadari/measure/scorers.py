@@ -88,9 +88,9 @@ class NumberScorer:
             if not wanted:
                 raise ValueError(f"the reference {text!r} holds no number")
             same_unit = [q for q in said if q.unit == wanted[-1].unit]
-            candidate = (same_unit or said or [None])[-1]
-            if candidate is None:
+            if not said:
                 continue
+            candidate = (same_unit or said)[-1]
             if wanted[-1].value is None or candidate.value is None:
                 if candidate.spelling == wanted[-1].spelling:
                     return Score(1.0)
@@ -195,10 +195,8 @@ class ToolCallScorer:
         said = Counter(_call_key(call) for call in answer.tool_calls)
         if said == wanted:
             return Score(1.0)
-        missing, extra = wanted - said, said - wanted
-        return Score(
-            0.0, "; ".join(f"{word}: {_short(call)}" for word, calls in (("missing", missing), ("extra", extra)) for call in calls)
-        )
+        faults = [f"missing: {_short(call)}" for call in (wanted - said)] + [f"extra: {_short(call)}" for call in (said - wanted)]
+        return Score(0.0, "; ".join(faults))
 
 
 # --- comparing ---------------------------------------------------------------------------------------------------------
@@ -261,10 +259,12 @@ def _leaf(value: Any) -> tuple[str, Any]:
 
 
 def _call_key(call: ToolCall) -> str:
-    leaves = sorted(
-        (path, kind, str(float(value)) if kind == "number" else str(value)) for path, (kind, value) in _fields(dict(call.arguments))
-    )
-    return f"{call.name}({', '.join(f'{path}={value!r}' if kind == 'text' else f'{path}={value}' for path, kind, value in leaves)})"
+    """Name and sorted arguments; 1 and 1.0 are one number, "1" is not."""
+    written = {
+        path: repr(value) if kind == "text" else str(float(value)) if kind == "number" else str(value)
+        for path, (kind, value) in _fields(dict(call.arguments))
+    }
+    return f"{call.name}({', '.join(f'{path}={value}' for path, value in sorted(written.items()))})"
 
 
 def _short(text: str, most: int = 60) -> str:

@@ -16,6 +16,7 @@ from sadari.measure.statistics import bootstrap_interval, more_examples_needed, 
 from sadari.types import Cost, Scorecard, Verdict
 
 ALPHA = 0.05
+_FREE = Cost()
 Language = Literal["ko", "en"]
 
 
@@ -32,7 +33,7 @@ def judge(
     *,
     looks: int,
     min_gain: float = 0.0,
-    cost: Cost = Cost(),
+    cost: Cost = _FREE,
     money: Money | None = None,
     margin: float = 0.0,
     language: Language = "en",
