@@ -19,6 +19,10 @@ MASK_BYTES = 256 * 2**20
 class RoomyLayer(DynamicLayer):  # type: ignore[misc]
     """A cache layer that keeps spare room, so that a new token does not copy all earlier ones."""
 
+    keys: Tensor
+    values: Tensor
+    is_initialized: bool
+
     def __init__(self, room: int = 64) -> None:
         super().__init__()
         self.room = room

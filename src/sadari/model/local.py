@@ -4,7 +4,8 @@ import json
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +22,9 @@ from sadari.types import Generation, Message, OneOf, Request, ToolSpec, Usage
 
 SHARED_PREFIX = 64
 """A common beginning of this many tokens is computed once for the batch."""
+
+LOGITS_BYTES = 256 * 2**20
+"""Most memory for the scores of several columns at once."""
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -60,7 +64,7 @@ class LocalModel:
         self.model = _load_weights(source, precision)
         if adapter is not None:
             self.model = _with_adapter(self.model, source, Path(adapter))
-        self.model.eval().requires_grad_(False)
+        self.model.eval()
         if torch.cuda.is_available():
             self.model.to("cuda")
         self.batch_tokens, self.batch_rows = batch_tokens, batch_rows
@@ -79,7 +83,6 @@ class LocalModel:
         """Length in tokens of the rendered prompt, generation prompt included."""
         return len(render_prompt(self.tokenizer, messages, tools))
 
-    @torch.inference_mode()
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
         """One generation per request, in order.
 
@@ -87,8 +90,6 @@ class LocalModel:
         template refuses, gives `finish="error"`; the others go on. An option of a constraint is never cut: `max_new_tokens` only
         keeps further options from being joined.
         """
-        was_training = self.model.training
-        self.model.eval()
         done: dict[int, Generation] = {}
         rows: list[_Row] = []
         for index, request in enumerate(requests):
@@ -97,45 +98,51 @@ class LocalModel:
             except SadariError as e:
                 done[index] = Generation("", finish="error", error=str(e))
         rows.sort(key=lambda r: (len(r.prompt), r.index))
-        prefix = self._prefill_shared(rows, None)
-        for batch in self._split(rows):
-            self._decode(batch, prefix)
-            done.update({row.index: self._finish(row) for row in batch})
-        self.model.train(was_training)
+        with _as_served(self.model):
+            prefix = self._prefill_shared(rows, None)
+            for batch in self._split(rows):
+                self._decode(batch, prefix)
+        done.update({row.index: self._finish(row) for row in rows})
         return [done[i] for i in range(len(requests))]
 
-    @torch.inference_mode()
     def rank_options(self, request: Request) -> list[tuple[str, float]]:
         """Every option of the request's constraint with its log-probability as the whole answer, best first.
 
-        In nats, end of turn included. Exact where greedy decoding is not: the most probable option need not begin with the most probable token.
+        In nats, end of turn included. Exact where greedy decoding is not: the most probable option need not begin with the most
+        probable token.
 
         Raises:
+            ConfigError: If the constraint holds no options.
             ModelError: If the request has no constraint, or does not fit the context.
         """
         row = self._prepare(0, request)
         if row.trie is None:
             raise ModelError("rank_options needs a request whose constraint names the options.")
         options = row.trie.options
-        end = self._end_of_answer()
-        answers = [[*ids, end] for ids in self._in_place()("", options)]
-        prompt = Batch(self.model)
-        first = torch.log_softmax(prompt.feed([row.prompt])[0, -1], dim=-1)
+        answers = [[*ids, self._end_of_answer()] for ids in self._in_place()("", options)]
+        with _as_served(self.model):
+            scores = self._score(row.prompt, answers)
+        return sorted(zip(options, scores, strict=True), key=lambda pair: (-pair[1], options.index(pair[0])))
+
+    def _score(self, prompt: list[int], answers: list[list[int]]) -> list[float]:
+        """Log-probability of each answer's tokens after the prompt."""
+        shared = Batch(self.model)
+        first = torch.log_softmax(shared.feed([prompt])[0, -1], dim=-1)
         scores = [float(first[ids[0]]) for ids in answers]
-        at_once = self._rows_that_fit(len(row.prompt) + row.trie.longest + 1) if is_maskable(self.model) else 1
+        width = max(map(len, answers)) - 1
+        by_scores = LOGITS_BYTES // (4 * width * len(first))
+        at_once = max(1, min(self._rows_that_fit(len(prompt) + width), by_scores))
         for start in range(0, len(answers), at_once):
             some = answers[start : start + at_once]
             if is_maskable(self.model):
-                batch = prompt.copy_for(len(some), row.trie.longest)
-                fed = [ids[:-1] for ids in some]
+                batch, fed = shared.copy_for(len(some), width), [ids[:-1] for ids in some]
             else:
-                batch, fed = Batch(self.model), [row.prompt + some[0][:-1]]
-            width = max(len(ids) - 1 for ids in some)
-            logits = torch.log_softmax(batch.feed(fed, last=width), dim=-1)
+                batch, fed = Batch(self.model), [prompt + some[0][:-1]]
+            logits = torch.log_softmax(batch.feed(fed, last=max(len(ids) - 1 for ids in some)), dim=-1)
             for i, ids in enumerate(some):
                 for back, token in enumerate(reversed(ids[1:]), 1):
                     scores[start + i] += float(logits[i, -back, token])
-        return sorted(zip(options, scores, strict=True), key=lambda pair: (-pair[1], options.index(pair[0])))
+        return scores
 
     # --- one batch ---------------------------------------------------------------------------------------------------
 
@@ -361,6 +368,18 @@ def _pick(logits: Tensor, row: _Row) -> int:
     return int(order[min(int(torch.searchsorted(total[:nucleus], draw, right=True)), nucleus - 1)])
 
 
+@contextmanager
+def _as_served(model: Any) -> Iterator[None]:
+    """Without dropout and gradients, whatever training has set."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(was_training)
+
+
 # --- loading -------------------------------------------------------------------------------------------------------------
 
 
@@ -403,9 +422,9 @@ def _load_weights(source: str, precision: Precision) -> Any:
         if shows_progress:
             logging.enable_progress_bar()
     for kind, what in (
-        ("missing_keys", "lacks"),
-        ("mismatched_keys", "has in another shape"),
-        ("unexpected_keys", "holds besides its"),
+        ("missing_keys", "misses"),
+        ("mismatched_keys", "has in other shapes"),
+        ("unexpected_keys", "adds"),
     ):
         keys = sorted(str(k[0] if isinstance(k, tuple) else k) for k in found.get(kind) or ())
         if keys:
