@@ -155,12 +155,18 @@ def more_examples_needed(differences: ArrayLike, *, alpha: float, min_gain: floa
     # A gain above the smallest that pays must also differ from zero at `alpha`; one below it only has to be ruled out.
     test_n = ((_z(1 - alpha / 2) + _z(power)) * deviation / mean) ** 2 if mean > min_gain and mean else 0.0
     sign_n = ceil(log2(1 / alpha)) / differing
-    return max(1, ceil(max(margin_n, test_n, sign_n)) - n)
+    return _two_digits(max(1, ceil(max(margin_n, test_n, sign_n)) - n))
 
 
 def percentile(values: Sequence[float], share: float) -> float:
     """The value below which `share` of `values` lie, linearly interpolated; 0 for none."""
     return float(np.quantile(np.asarray(values, dtype=float), share)) if values else 0.0
+
+
+def _two_digits(count: int) -> int:
+    """Rounded up to two significant digits: an estimate should not look exact."""
+    unit = 10 ** max(0, len(str(count)) - 2)
+    return -(-count // unit) * unit
 
 
 def _z(share: float) -> float:
