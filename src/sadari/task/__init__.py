@@ -20,10 +20,12 @@ from sadari.task.leaks import LeakCheck, Twin, check_leaks, find_twins
 from sadari.task.readers import Row, Scan, read_examples, scan_rows
 from sadari.task.splits import cut, cut_test, cut_validation, join_groups
 from sadari.task.task import Task, load_task
+from sadari.task.templates import TEMPLATES, init_task
 from sadari.task.text import fold, nfc
 
 __all__ = [
     "IMPLEMENTED_RUNGS",
+    "TEMPLATES",
     "BudgetConfig",
     "DuplicateIndex",
     "ExamplesConfig",
@@ -45,6 +47,7 @@ __all__ = [
     "cut_validation",
     "find_twins",
     "fold",
+    "init_task",
     "join_groups",
     "label_set",
     "load_config",

@@ -50,11 +50,11 @@ class _Options(BaseModel):
 class ExamplesConfig(_Options):
     """Where the examples are; paths are relative to the task file, and may hold `${NAME}` or `${NAME:-default}`."""
 
-    train: str | None = Field(None, description="File of examples to learn from.")
-    validation: str | None = Field(None, description="File to choose settings on; cut from train, by group, if not given.")
-    test: str | None = Field(None, description="File that judges every rung; cut from train, by group, if not given.")
-    audit: str | None = Field(None, description="File kept for one last look at the winner.")
-    all: str | None = Field(None, description="One file for everything; it is split by group with the task's seed.")
+    train: str | None = Field(default=None, description="File of examples to learn from.")
+    validation: str | None = Field(default=None, description="File to choose settings on; cut from train, by group, if not given.")
+    test: str | None = Field(default=None, description="File that judges every rung; cut from train, by group, if not given.")
+    audit: str | None = Field(default=None, description="File kept for one last look at the winner.")
+    all: str | None = Field(default=None, description="One file for everything; it is split by group with the task's seed.")
 
     @model_validator(mode="before")
     @classmethod
@@ -74,7 +74,9 @@ class ToolDeclaration(_Options):
     """A tool as declared in the task file: `calculator`, or `{sql: data/shop.db}`."""
 
     kind: str = Field(description="What kind of tool it is.")
-    options: str | int | float | bool | list[Any] | dict[str, Any] | None = Field(None, description="What stands behind the kind.")
+    options: str | int | float | bool | list[Any] | dict[str, Any] | None = Field(
+        default=None, description="What stands behind the kind."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -112,45 +114,51 @@ class ScoreConfig(_Options):
     """How an answer is judged."""
 
     by: Literal["auto", "label", "number", "short_answer", "text", "json", "tool_call", "facts"] = Field(
-        "auto", description="The scorer; `auto` chooses by what the references are."
+        default="auto", description="The scorer; `auto` chooses by what the references are."
     )
-    target: float | None = Field(None, gt=0, le=1, description="Mean score at which the climb stops; null climbs to the end.")
+    target: float | None = Field(
+        default=None, gt=0, le=1, description="Mean score at which the climb stops; null climbs to the end."
+    )
     min_gain: float = Field(
-        0.0, ge=0, lt=1, description="Smallest gain in mean score that is worth a rung, if `money` does not tell."
+        default=0.0, ge=0, lt=1, description="Smallest gain in mean score that is worth a rung, if `money` does not tell."
     )
-    rule: str = Field("", description="The rule of what counts as correct, in words, as printed in the report.")
+    rule: str = Field(default="", description="The rule of what counts as correct, in words, as printed in the report.")
 
 
 class MoneyConfig(_Options):
     """Prices and what an answer is worth; null is not priced. Amounts are in `currency`."""
 
-    currency: str = Field("KRW", min_length=1, description="Name of the currency, as printed.")
-    machine_hour: Money | None = Field(None, description="Price of an hour of this machine; null is not priced.")
-    gpu_hour: Money | None = Field(None, description="Price of an hour of an accelerator; null is not priced.")
-    requests_per_month: Money | None = Field(None, description="Requests to be served per month.")
-    value_per_correct: Money | None = Field(None, description="What one correct answer is worth.")
-    wrong_answer_cost: Money | None = Field(None, description="What one wrong answer costs.")
-    horizon_months: float = Field(12, gt=0, description="Months over which building must pay back.")
-    price_per_1k_prompt_tokens: Money | None = Field(None, description="Price of 1,000 prompt tokens of a remote model.")
-    price_per_1k_completion_tokens: Money | None = Field(None, description="Price of 1,000 completion tokens of a remote model.")
+    currency: str = Field(default="KRW", min_length=1, description="Name of the currency, as printed.")
+    machine_hour: Money | None = Field(default=None, description="Price of an hour of this machine; null is not priced.")
+    gpu_hour: Money | None = Field(default=None, description="Price of an hour of an accelerator; null is not priced.")
+    requests_per_month: Money | None = Field(default=None, description="Requests to be served per month.")
+    value_per_correct: Money | None = Field(default=None, description="What one correct answer is worth.")
+    wrong_answer_cost: Money | None = Field(default=None, description="What one wrong answer costs.")
+    horizon_months: float = Field(default=12, gt=0, description="Months over which building must pay back.")
+    price_per_1k_prompt_tokens: Money | None = Field(default=None, description="Price of 1,000 prompt tokens of a remote model.")
+    price_per_1k_completion_tokens: Money | None = Field(
+        default=None, description="Price of 1,000 completion tokens of a remote model."
+    )
 
 
 class BudgetConfig(_Options):
     """What one climb may use."""
 
-    time_s: Seconds | None = Field(None, alias="time", description="Wall time of the climb: 90s, 20m, 2h, or seconds.")
-    cost: Money | None = Field(None, description="Money, in `money.currency`.")
+    time_s: Seconds | None = Field(default=None, alias="time", description="Wall time of the climb: 90s, 20m, 2h, or seconds.")
+    cost: Money | None = Field(default=None, description="Money, in `money.currency`.")
 
 
 class LeaksConfig(_Options):
     """What happens when a test question also stands in train: `stop`, `drop_train`, or these settings one by one."""
 
-    exact: Literal["stop", "drop_train"] = Field("stop", description="The same question and context: stop, or drop the train row.")
+    exact: Literal["stop", "drop_train"] = Field(
+        default="stop", description="The same question and context: stop, or drop the train row."
+    )
     near: Literal["warn", "stop", "drop_train"] = Field(
-        "warn", description="Near duplicates: note them, stop, or drop the train row."
+        default="warn", description="Near duplicates: note them, stop, or drop the train row."
     )
     near_threshold: float = Field(
-        0.9, gt=0, le=1, description="Least similarity of near duplicates (Jaccard of 5-character pieces)."
+        default=0.9, gt=0, le=1, description="Least similarity of near duplicates (Jaccard of 5-character pieces)."
     )
 
     @model_validator(mode="before")
@@ -164,14 +172,18 @@ class TaskConfig(_Options):
 
     goal: str = Field(min_length=1, description="What the system should do, in words; it is told to the model.")
     examples: ExamplesConfig = Field(description="Files of examples, or one file that is split.")
-    model: str = Field("mini", min_length=1, description="`mini`, a Hugging Face name or folder, or `openai:NAME` with base_url.")
-    base_url: str | None = Field(None, description="Address of an OpenAI-compatible endpoint, for `openai:NAME`.")
-    language: Literal["ko", "en"] | None = Field(None, description="Language of the answers; found from the goal if not given.")
-    documents: str | None = Field(None, description="Folder of Markdown and text files that answers are looked up in.")
-    tools: tuple[ToolDeclaration, ...] = Field(
-        (), description="Tools: names such as calculator, or entries such as {sql: data/shop.db}."
+    model: str = Field(
+        default="mini", min_length=1, description="`mini`, a Hugging Face name or folder, or `openai:NAME` with base_url."
     )
-    labels: tuple[str, ...] | None = Field(None, description="Labels of a label task; found from train if not given.")
+    base_url: str | None = Field(default=None, description="Address of an OpenAI-compatible endpoint, for `openai:NAME`.")
+    language: Literal["ko", "en"] | None = Field(
+        default=None, description="Language of the answers; found from the goal if not given."
+    )
+    documents: str | None = Field(default=None, description="Folder of Markdown and text files that answers are looked up in.")
+    tools: tuple[ToolDeclaration, ...] = Field(
+        default=(), description="Tools: names such as calculator, or entries such as {sql: data/shop.db}."
+    )
+    labels: tuple[str, ...] | None = Field(default=None, description="Labels of a label task; found from train if not given.")
     score: ScoreConfig = Field(default_factory=ScoreConfig, description="How an answer is judged.")
     money: MoneyConfig = Field(default_factory=MoneyConfig, description="Prices, and what an answer is worth.")
     budget: BudgetConfig = Field(default_factory=BudgetConfig, description="What one climb may use.")
@@ -180,7 +192,7 @@ class TaskConfig(_Options):
         description="Rungs in the order they are climbed; the baseline is always measured first.",
     )
     leaks: LeaksConfig = Field(default_factory=LeaksConfig, description="When a test question stands in train: stop or drop_train.")
-    seed: int = Field(0, ge=0, description="Seed of every split and search.")
+    seed: int = Field(default=0, ge=0, description="Seed of every split and search.")
 
     @model_validator(mode="after")
     def _fits_together(self) -> "TaskConfig":

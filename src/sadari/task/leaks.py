@@ -21,7 +21,7 @@ _LISTED = 5
 class Twin:
     """A row of the train side and the row of the test side that it repeats.
 
-    `similarity` is 1.0 and `is_exact` true if the questions are equal after folding; `same_context` says whether the passage is too.
+    `similarity` is 1.0 and `is_exact` true if the questions are equal after folding; `same_context` tells whether the passages are.
     """
 
     train: Row

@@ -170,7 +170,7 @@ def _table_entries(header: Sequence[str], lines: Sequence[tuple[int, list[str]]]
         if len(cells) != len(header):
             yield (
                 where,
-                f"has {len(cells)} columns where the header has {len(header)}. Put a text that holds the separator in double quotes.",
+                f"has {len(cells)} columns where the header has {len(header)}. Put a text with a separator in double quotes.",
             )
             continue
         yield where, {name: _cell(name, cell) for name, cell in zip(header, cells, strict=True)}

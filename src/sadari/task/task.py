@@ -111,6 +111,7 @@ def load_task(path: Path | str, overrides: Mapping[str, Any] | None = None) -> T
     documents, problems = _read_documents(config, folder)
     rows = _read_splits(config, folder)
     rows = _place_spans(rows, documents)
+    rows = replace(rows, problems=(*rows.problems, *_unknown_labels(rows, config)))
     rows = _check_leaks(rows, config)
     if problems or rows.problems:
         raise DataError([*problems, *rows.problems, *rows.leaks])
@@ -120,9 +121,7 @@ def load_task(path: Path | str, overrides: Mapping[str, Any] | None = None) -> T
     rows = _cut_splits(rows, config)
     if rows.problems:
         raise DataError(rows.problems)
-    labels, notes, problems = _find_labels(rows, config)
-    if problems:
-        raise DataError(problems)
+    labels, notes = _find_labels(rows, config)
     examples = {name: tuple(row.example for row in split) for name, split in rows.splits.items()}
     return Task(
         name=folder.name,
@@ -261,7 +260,12 @@ def _check_leaks(rows: _Rows, config: TaskConfig) -> _Rows:
     }
     if shared:
         notes.append(f"{len(shared)} groups stand in train and in test, for example {min(shared)}.")
-    return replace(rows, splits=splits, notes=tuple(notes), leaks=tuple(leaks), dropped=dropped)
+    problems = list(rows.problems)
+    if dropped and len(splits["train"]) < LEAST_EXAMPLES:
+        problems.append(
+            f"{len(splits['train'])} rows of train are left after {dropped} were dropped for standing in test. Add other rows."
+        )
+    return replace(rows, splits=splits, problems=tuple(problems), notes=tuple(notes), leaks=tuple(leaks), dropped=dropped)
 
 
 def _tell_ids_apart(rows: _Rows) -> _Rows:
@@ -304,29 +308,30 @@ def _cut_splits(rows: _Rows, config: TaskConfig) -> _Rows:
     return replace(rows, splits=splits, notes=tuple(notes), problems=tuple(problems))
 
 
-def _find_labels(rows: _Rows, config: TaskConfig) -> tuple[tuple[str, ...], list[str], list[str]]:
-    """The labels, what to note about them, and the rows whose label is none of those listed."""
-    learnt = [row.example for name in ("train", "validation") for row in rows.splits[name]]
+def _unknown_labels(rows: _Rows, config: TaskConfig) -> list[str]:
+    """A line for each row whose answer is none of the labels that the task file lists."""
+    listed = set(config.labels or ())
+    return [
+        f'{row.where}: "{row.example.reference.texts[0]}" is not in `labels`. Add it there, or mend the row.'
+        for split in rows.splits.values()
+        for row in split
+        if listed and row.example.reference.texts and row.example.reference.texts[0] not in listed
+    ]
+
+
+def _find_labels(rows: _Rows, config: TaskConfig) -> tuple[tuple[str, ...], list[str]]:
+    """The labels, as listed or as train and validation show them, and what to note about them."""
     if config.labels is not None:
-        listed = set(config.labels)
-        unknown = [
-            f'{row.where}: "{row.example.reference.texts[0]}" is not in `labels`. Add it there, or mend the row.'
-            for split in rows.splits.values()
-            for row in split
-            if row.example.reference.texts and row.example.reference.texts[0] not in listed
-        ]
-        return config.labels, [], unknown
+        return config.labels, []
     if config.score.by not in ("auto", "label"):
-        return (), [], []
+        return (), []
+    learnt = [row.example for name in ("train", "validation") for row in rows.splits[name]]
     labels = distinct_references(learnt) if config.score.by == "label" else label_set(learnt)
-    if not labels:
-        return (), [], []
     asked = set(distinct_references([row.example for row in rows.splits["test"]]))
-    unseen = sorted(asked - set(labels))
+    unseen = sorted(asked - set(labels)) if labels else []
     if config.score.by == "auto" and len(unseen) > len(asked) / 2:
-        return (), [], []
-    notes = [f"{len(unseen)} labels of test never stand in train, for example {unseen[0]}."] if unseen else []
-    return labels, notes, []
+        return (), []
+    return labels, [f"{len(unseen)} labels of test never stand in train, for example {unseen[0]}."] if unseen else []
 
 
 def _fingerprint(config: TaskConfig, examples: Mapping[str, Sequence[Example]], documents: Sequence[Document]) -> str:
