@@ -6,7 +6,8 @@ import re
 from sadari.types import ToolCall
 
 MARKERS = ("<tool_call>", "</tool_call>")
-_CALL = re.compile(r"<tool_call>\s*(\{.*?\})\s*(?:</tool_call>|\Z)", re.DOTALL)
+_OPEN = re.compile(r"<tool_call>\s*(?=\{)")
+_CLOSE = re.compile(r"\s*(?:</tool_call>|\Z)")
 
 
 def parse_tool_calls(text: str) -> tuple[str, tuple[ToolCall, ...]]:
@@ -16,29 +17,31 @@ def parse_tool_calls(text: str) -> tuple[str, tuple[ToolCall, ...]]:
     very end, where some models stop before it.
     """
     calls: list[ToolCall] = []
+    rest: list[str] = []
+    at = 0
+    for opening in _OPEN.finditer(text):
+        if opening.start() < at:  # within the strings of the call before
+            continue
+        call, end = _read_call(text, opening.end(), f"call_{len(calls) + 1}")
+        closing = _CLOSE.match(text, end)
+        if call is not None and closing:
+            calls.append(call)
+            rest.append(text[at : opening.start()])
+            at = closing.end()
+    rest.append(text[at:])
+    return ("".join(rest).strip() if calls else text), tuple(calls)
 
-    def take(match: re.Match[str]) -> str:
-        call = _read_call(match.group(1), f"call_{len(calls) + 1}")
-        if call is None:
-            return match.group(0)
-        calls.append(call)
-        return ""
 
-    rest = _CALL.sub(take, text)
-    return (rest.strip() if calls else text), tuple(calls)
-
-
-def _read_call(blob: str, id: str) -> ToolCall | None:
+def _read_call(text: str, start: int, id: str) -> tuple[ToolCall | None, int]:
+    """The call whose JSON begins at `start`, and where it ends."""
     try:
-        value = json.loads(blob)
-    except (json.JSONDecodeError, RecursionError):
-        return None
-    name, arguments = value.get("name"), value.get("arguments", value.get("parameters", {}))
-    if isinstance(arguments, str):
-        try:
+        value, end = json.JSONDecoder().raw_decode(text, start)
+        arguments = value.get("arguments", value.get("parameters", {}))
+        if isinstance(arguments, str):
             arguments = json.loads(arguments)
-        except (json.JSONDecodeError, RecursionError):
-            return None
+    except (ValueError, RecursionError):
+        return None, start
+    name = value.get("name")
     if not isinstance(name, str) or not name or not isinstance(arguments, dict):
-        return None
-    return ToolCall(name, arguments, id)
+        return None, end
+    return ToolCall(name, arguments, id), end
