@@ -20,7 +20,9 @@ def kiwi() -> KiwiText:
     return KiwiText()
 
 
-def make_card(scores: list[float], rung: str = "prompt", latency_s: float = 0.05, cost: float = 0.0, failures: int = 0) -> Scorecard:
+def make_card(
+    scores: list[float], rung: str = "prompt", latency_s: float = 0.05, cost: float = 0.0, failures: int = 0
+) -> Scorecard:
     """A scorecard with these scores."""
     n = len(scores)
     low, high = mean_interval(scores)
@@ -51,7 +53,13 @@ def korean_run() -> RunData:
     """Five rungs over 240 test examples: 2 %, 21 %, 55 %, 84 %, 85 % correct."""
     rng = np.random.default_rng(3)
     skill = rng.random(240)
-    plan = [("baseline", 0.02, 0, 0.2), ("prompt", 0.21, 41, 0.9), ("retrieval", 0.55, 12, 1.1), ("lora", 0.84, 224, 1.2), ("full", 0.85, 287, 1.2)]
+    plan = [
+        ("baseline", 0.02, 0, 0.2),
+        ("prompt", 0.21, 41, 0.9),
+        ("retrieval", 0.55, 12, 1.1),
+        ("lora", 0.84, 224, 1.2),
+        ("full", 0.85, 287, 1.2),
+    ]
     steps: list[Step] = []
     best: Scorecard | None = None
     for index, (rung, quality, seconds, latency) in enumerate(plan):
@@ -81,8 +89,12 @@ def korean_run() -> RunData:
             "단순 변심 교환은 수령일로부터 7일 이내에 신청하실 수 있습니다.",
             "빠진 사실: 30일",
         ),
-        FailingExample("test-101", "How long does <b>express</b> delivery to Jeju take?", "2 business days", "", "error: timeout after 30 s"),
-        FailingExample("test-204", "점심시간에도 매장에 주차할 수 있나요?", "", "네, 2시간까지 무료입니다.", "문서에 없는 내용인데 답함"),
+        FailingExample(
+            "test-101", "How long does <b>express</b> delivery to Jeju take?", "2 business days", "", "error: timeout after 30 s"
+        ),
+        FailingExample(
+            "test-204", "점심시간에도 매장에 주차할 수 있나요?", "", "네, 2시간까지 무료입니다.", "문서에 없는 내용인데 답함"
+        ),
     ]
     taken = [step.index for step in steps if step.verdict.taken]
     return RunData(

@@ -10,7 +10,7 @@ from sadari.types import Step
 
 FONTS = "Pretendard, Apple SD Gothic Neo, Noto Sans KR, Noto Sans CJK KR, NanumGothic, Malgun Gothic, sans-serif"
 _FONT_TO_MEASURE = "NanumGothic, Noto Sans CJK KR, sans-serif"
-_TAKEN, _LEFT, _LINE, _TEXT = "#0f766e", "#94a3b8", "#e2e8f0", "#334155"
+_TAKEN, _LEFT, _LINE, _TEXT = "#0f766e", "#64748b", "#e2e8f0", "#334155"
 _CURVES = ["#0f766e", "#c2410c", "#1d4ed8", "#7c3aed", "#64748b"]
 _MOST_POINTS = 400  # of one curve; more are thinned evenly
 

@@ -59,10 +59,12 @@ def replace_quantities(text: str, spell: Callable[[Quantity], str]) -> str:
 def is_supported(spelling: str, known: Sequence[str]) -> bool:
     """Whether a canonical `spelling` says nothing that does not stand in `known`.
 
-    A date without its year is supported by the full date, a month by any day of it, and an hour without 오전 or 오후 by either half
-    of the day.
+    A number without a unit is supported by the same number with one, a date without its year by the full date, a month by any day
+    of it, and an hour without 오전 or 오후 by either half of the day.
     """
     if spelling in known:
+        return True
+    if re.fullmatch(r"-?[\d.]+", spelling) and any(re.fullmatch(re.escape(spelling) + r"[^\d.:-]+", other) for other in known):
         return True
     if re.fullmatch(r"\d\d-\d\d", spelling) or re.fullmatch(r"\d{4}-\d\d", spelling):
         return any(

@@ -5,6 +5,7 @@ script. Charts need the extra `report`; without it the page holds the tables alo
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -108,7 +109,8 @@ def write_report(run: RunData, path: Path) -> Path:
         partial.write_text(page, encoding="utf-8")
         partial.replace(path)
     except OSError as failure:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
         why = failure.strerror or failure
         raise RunError(f"{path}: the report cannot be written: {why}. Free space, or name another folder.") from failure
     return path
@@ -190,17 +192,18 @@ def _gain_over_baseline(run: RunData) -> tuple[float, float, float, float]:
 def _answer(run: RunData, numbers: dict[str, Any], words: Words) -> str:
     """The verdict of the climb, in one sentence."""
     line = numbers["steps"][run.winner]
-    count = len(run.steps[run.winner].scorecard.scores)
-    quality = words.share(line["quality"])
-    interval = words.between(words.share(line["quality_low"]), words.share(line["quality_high"]))
+    said = {
+        "rung": line["rung"],
+        "count": f"{len(run.steps[run.winner].scorecard.scores):,}",
+        "quality": words.share(line["quality"]),
+        "interval": words.between(words.share(line["quality_low"]), words.share(line["quality_high"])),
+        "cost": str(words.text["answer_cost"]).format(cost=words.money(line["cost_per_1000_requests"])) if run.priced else "",
+    }
     if run.winner == 0:
-        return str(words.text["answer_baseline"]).format(rung=line["rung"], count=f"{count:,}", quality=quality, interval=interval)
+        return str(words.text["answer_baseline"]).format(**said)
     gain, low, high, _ = _gain_over_baseline(run)
     return str(words.text["answer"]).format(
-        rung=line["rung"],
-        count=f"{count:,}",
-        quality=quality,
-        interval=interval,
+        **said,
         baseline=numbers["steps"][0]["rung"],
         gain=words.points(gain).lstrip("+"),
         gain_interval=words.between(words.points(low, sign=False), words.points(high, sign=False)),

@@ -165,7 +165,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def _two_digits(count: int) -> int:
     """Rounded up to two significant digits: an estimate should not look exact."""
-    unit = 10 ** max(0, len(str(count)) - 2)
+    unit = int(10 ** max(0, len(str(count)) - 2))
     return -(-count // unit) * unit
 
 

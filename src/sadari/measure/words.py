@@ -6,10 +6,11 @@ _WORDS: dict[str, dict[str, Any]] = {
     "ko": {
         "lang": "ko",
         "title": "등반 보고서",
-        "answer": "{rung} 단계가 가장 좋습니다. 테스트 {count}문항에서 품질 {quality} (95% 구간 {interval})로, "
-        "{baseline}보다 {gain} 높습니다 (95% 구간 {gain_interval}).",
+        "answer": "{rung} 단계가 가장 좋습니다: 테스트 {count}문항에서 품질 {quality} (95% 구간 {interval}), "
+        "{baseline}보다 {gain} 높음 (95% 구간 {gain_interval}){cost}.",
+        "answer_cost": ", 요청 1,000건에 {cost}",
         "answer_baseline": "어느 단계도 기준선을 넘는다고 입증되지 않아 {rung} 단계를 그대로 씁니다. "
-        "테스트 {count}문항에서 품질 {quality} (95% 구간 {interval}).",
+        "테스트 {count}문항에서 품질 {quality} (95% 구간 {interval}){cost}.",
         "goal": "목표",
         "task": "과제",
         "scorer": "채점",
@@ -55,6 +56,7 @@ _WORDS: dict[str, dict[str, Any]] = {
         "rule": "향상은 그때까지 채택된 단계와 같은 문항끼리 짝지어 비교한 차이입니다. p가 기준보다 작고, 95% 구간의 하한이 "
         "비용을 감당하는 최소 향상보다 클 때만 채택합니다.",
         "quality_chart": "품질과 비용",
+        "quality_chart_time": "품질과 응답 시간",
         "quality_alt": "단계별 품질(95% 구간)을 요청 1,000건의 비용에 대해 그린 그림. {points}",
         "quality_alt_time": "단계별 품질(95% 구간)을 응답 시간에 대해 그린 그림. {points}",
         "x_cost": "요청 1,000건 비용 ({currency})",
@@ -89,9 +91,10 @@ _WORDS: dict[str, dict[str, Any]] = {
         "lang": "en",
         "title": "Report of the climb",
         "answer": "{rung} is best: quality {quality} on {count} test examples (95% interval {interval}), "
-        "{gain} above {baseline} (95% interval {gain_interval}).",
+        "{gain} above {baseline} (95% interval {gain_interval}){cost}.",
+        "answer_cost": ", at {cost} per 1,000 requests",
         "answer_baseline": "No rung is proven better than the baseline, so {rung} stays: quality {quality} on {count} test "
-        "examples (95% interval {interval}).",
+        "examples (95% interval {interval}){cost}.",
         "goal": "Goal",
         "task": "Task",
         "scorer": "Scored by",
@@ -137,6 +140,7 @@ _WORDS: dict[str, dict[str, Any]] = {
         "rule": "A gain is the difference from the best system so far on the same examples, in pairs. A rung is taken only if p is "
         "below its level and the lower end of the 95% interval exceeds the smallest gain that pays.",
         "quality_chart": "Quality against cost",
+        "quality_chart_time": "Quality against latency",
         "quality_alt": "Quality of each rung with its 95% interval, against the cost of 1,000 requests. {points}",
         "quality_alt_time": "Quality of each rung with its 95% interval, against median latency. {points}",
         "x_cost": "Cost of 1,000 requests ({currency})",

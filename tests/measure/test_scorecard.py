@@ -1,0 +1,42 @@
+"""From answers to a scorecard."""
+
+import pytest
+from test_cost import SHOP
+
+from sadari.errors import DataError
+from sadari.measure.scorecard import make_scorecard, p50_latency_s, p95_latency_s
+from sadari.measure.scorers import LabelScorer
+from sadari.measure.statistics import wilson
+from sadari.types import Answer, Example, Message, Reference, Usage
+
+EXAMPLES = [Example(f"e{i}", (Message("user", "q"),), Reference((label,))) for i, label in enumerate("abab")]
+
+
+def test_a_scorecard_keeps_one_entry_per_example_and_counts_failures() -> None:
+    answers = [
+        Answer("a", usage=Usage(10, 2), latency_s=0.1),
+        Answer("a", latency_s=0.2),
+        Answer("", error="timeout", latency_s=0.3),
+        Answer("b", latency_s=0.4),
+    ]
+    card = make_scorecard("prompt", LabelScorer(), EXAMPLES, answers, 2.0, SHOP)
+    assert card.ids == ("e0", "e1", "e2", "e3")
+    assert card.scores == (1.0, 0.0, 0.0, 1.0)
+    assert card.reasons == ("", "a ≠ b", "error: timeout", "")
+    assert (card.failures, card.throughput, card.cost_per_request) == (1, 2.0, 0.5)
+    assert (card.low, card.high) == wilson(2, 4)
+    assert (card.prompt_tokens[0], card.completion_tokens[0]) == (10, 2)
+    assert p50_latency_s(card) == pytest.approx(0.25)
+    assert p95_latency_s(card) == pytest.approx(0.385)
+
+
+def test_every_example_needs_one_answer_and_its_own_id() -> None:
+    with pytest.raises(DataError, match="1 answers to 4 examples"):
+        make_scorecard("prompt", LabelScorer(), EXAMPLES, [Answer("a")], 1.0)
+    with pytest.raises(DataError, match="two examples have the id e0"):
+        make_scorecard("prompt", LabelScorer(), [EXAMPLES[0]] * 2, [Answer("a")] * 2, 1.0)
+
+
+def test_no_examples_give_an_empty_card() -> None:
+    card = make_scorecard("prompt", LabelScorer(), [], [], 0.0)
+    assert (card.quality, card.low, card.high, card.throughput) == (0.0, 0.0, 1.0, 0.0)
