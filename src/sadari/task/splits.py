@@ -54,8 +54,8 @@ def join_groups(examples: Sequence[Example], *, threshold: float = NEAR) -> list
 def cut(examples: Sequence[Example], count: int, *, seed: int) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
     """Take about `count` examples, whole groups at a time: `(rest, taken)`, both in file order.
 
-    Groups are taken in the order of a seeded hash of what they hold. A group that would overshoot is passed over, except that at
-    least one group is taken. If all examples form one group nothing is taken.
+    Groups are taken in the order of a seeded hash of what they hold. A group that would overshoot is passed over, but at least one
+    group is taken and at least one is left. If all examples form one group nothing is taken.
     """
     groups = join_groups(examples)
     if len(groups) < 2:
@@ -63,7 +63,7 @@ def cut(examples: Sequence[Example], count: int, *, seed: int) -> tuple[tuple[Ex
     keyed = sorted((min(_hash(examples[at], seed) for at in group), group) for group in groups)
     taken: set[int] = set()
     for _, group in keyed:
-        if len(taken) + len(group) <= count:
+        if len(taken) + len(group) <= min(count, len(examples) - 1):
             taken.update(group)
     if not taken:
         taken.update(min(keyed, key=lambda entry: (len(entry[1]), entry[0]))[1])

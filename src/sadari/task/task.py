@@ -1,11 +1,12 @@
 """A task: what the user has and wants, read once and checked before anything costs money."""
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
+
+from pydantic_core import to_json
 
 from sadari.errors import DataError, LeakError
 from sadari.task.config import (
@@ -336,10 +337,5 @@ def _find_labels(rows: _Rows, config: TaskConfig) -> tuple[tuple[str, ...], list
 
 def _fingerprint(config: TaskConfig, examples: Mapping[str, Sequence[Example]], documents: Sequence[Document]) -> str:
     digest = hashlib.sha256(config.model_dump_json().encode("utf-8"))
-    for name, split in examples.items():
-        digest.update(name.encode())
-        for example in split:
-            digest.update(json.dumps(asdict(example), ensure_ascii=False, sort_keys=True).encode("utf-8"))
-    for document in documents:
-        digest.update(json.dumps(asdict(document), ensure_ascii=False, sort_keys=True).encode("utf-8"))
+    digest.update(to_json({"examples": dict(examples), "documents": documents}))
     return digest.hexdigest()[:16]

@@ -2,7 +2,6 @@
 
 import re
 import unicodedata
-from functools import lru_cache
 from typing import Any
 
 _BETWEEN_DIGITS = re.compile(r"(?<=\d)[\W_]+(?=\d)")
@@ -34,15 +33,23 @@ def fold(text: str) -> str:
     1.5 is not 15 (1,000 is 1000). A text of nothing but punctuation is compared as it stands.
     """
     plain = nfc(text).casefold().strip()
-    joined = _BETWEEN_DIGITS.sub("\N{FULL STOP}", _THOUSANDS.sub("", plain))
-    parts: list[str] = []
-    for at, char in enumerate(joined):
-        if _is_kept(char) or (char == "." and 0 < at < len(joined) - 1 and joined[at - 1].isdigit() and joined[at + 1].isdigit()):
-            parts.append(char)
-    return "".join(parts) or plain
+    numbers = _BETWEEN_DIGITS.sub(_POINT, _THOUSANDS.sub("", plain.replace(_POINT, "")))
+    return numbers.translate(_FOLDING) or plain
 
 
-@lru_cache(maxsize=4096)
+class _Folding(dict[int, str | None]):
+    """What each character becomes, worked out when it is first met."""
+
+    def __missing__(self, point: int) -> str | None:
+        char = chr(point)
+        self[point] = folded = char if _is_kept(char) else None
+        return folded
+
+
+_POINT = "\x00"  # stands for a separator inside a number while the other punctuation is dropped
+_FOLDING = _Folding({ord(_POINT): "."})
+
+
 def _is_kept(char: str) -> bool:
     category = unicodedata.category(char)
     if category[0] in "LN":
