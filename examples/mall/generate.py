@@ -34,7 +34,7 @@ SEED = 20
 ABSTENTION = "문서에서 확인할 수 없습니다."
 ROWS_PER_FACT = {"train": 3, "test": 1}  # one more for each English fact, and in test for a third of the others
 SHARE_OF_PAIRS = 0.15  # of the rows of a split: two sentences of one section answer together
-SHARE_WITH_WHOLE = {"train": 1.0, "test": 0.5}  # of the facts that have whole questions: these come first, templates after
+SHARE_WITH_WHOLE = {"train": 1.0, "test": 0.45}  # of the facts that have whole questions: these come first, templates after
 SHARE_WITH_OPENING = 0.18  # a greeting or a word of context before the question
 SHARE_WITH_TYPO = 0.06
 NEAR_DUPLICATE = 0.8  # Jaccard of character 5-grams
@@ -223,7 +223,8 @@ def make_rows(split: str, facts: Sequence[Fact], unanswerable: dict[str, list[li
         for a, b in zip(asked, asked[1:], strict=False)
         if a.section == b.section and a.language == "ko" and _can_join(a) and _can_join(b)
     ]
-    wanted = round(len(rows) * SHARE_OF_PAIRS / (1 - SHARE_OF_PAIRS))
+    refusals = sum(map(len, unanswerable[split]))
+    wanted = round((len(rows) + refusals) * SHARE_OF_PAIRS / (1 - SHARE_OF_PAIRS))
     for a, b in asker.rng.sample(pairs, min(wanted, len(pairs))):
         rows.append(_row(asker.ask_pair(a, b), [a, b], asker))
     for topic, questions in enumerate(unanswerable[split]):
