@@ -1,6 +1,7 @@
 """Made-up but realistic cards and steps of a Korean shop-support climb."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,31 @@ def kiwi() -> KiwiText:
     """Loaded once: it takes more than a second."""
     pytest.importorskip("kiwipiepy")
     return KiwiText()
+
+
+@dataclass(frozen=True)
+class Prices:
+    """Money as a task file would give it."""
+
+    currency: str = "KRW"
+    machine_hour: float | None = None
+    requests_per_month: float | None = None
+    value_per_correct: float | None = None
+    wrong_answer_cost: float | None = None
+    horizon_months: float | None = 10
+    price_per_1k_prompt_tokens: float | None = None
+    price_per_1k_completion_tokens: float | None = None
+
+
+@pytest.fixture
+def prices() -> type[Prices]:
+    return Prices
+
+
+@pytest.fixture
+def shop() -> Prices:
+    """250 KRW per corrected answer, a million requests within the horizon."""
+    return Prices(machine_hour=3600, requests_per_month=100_000, value_per_correct=50, wrong_answer_cost=200)
 
 
 def make_card(
@@ -90,10 +116,18 @@ def korean_run() -> RunData:
             "빠진 사실: 30일",
         ),
         FailingExample(
-            "test-101", "How long does <b>express</b> delivery to Jeju take?", "2 business days", "", "error: timeout after 30 s"
+            "test-101",
+            "How long does <b>express</b> delivery to Jeju take?",
+            "2 business days",
+            "",
+            "error: timeout after 30 s",
         ),
         FailingExample(
-            "test-204", "점심시간에도 매장에 주차할 수 있나요?", "", "네, 2시간까지 무료입니다.", "문서에 없는 내용인데 답함"
+            "test-204",
+            "점심시간에도 매장에 주차할 수 있나요?",
+            "",
+            "네, 2시간까지 무료입니다.",
+            "문서에 없는 내용인데 답함",
         ),
     ]
     taken = [step.index for step in steps if step.verdict.taken]

@@ -39,11 +39,18 @@ def test_a_range_gives_both_ends_their_unit_and_scale() -> None:
     assert numbers_in("09:00~18:00") == ["09:00", "18:00"]
 
 
-@pytest.mark.parametrize(
-    "text", ["타이틀", "회원", "보름달", "1. ", "[2]", "A4", "이만 줄입니다", "천천히 만나요", "하루 종일", "사원", "주문"]
-)
+LOOKALIKES = ["타이틀", "회원", "보름달", "1. ", "[2]", "A4", "이만 줄입니다", "천천히 만나요", "하루 종일", "사원", "주문"]
+
+
+@pytest.mark.parametrize("text", LOOKALIKES)
 def test_words_that_only_look_like_numbers_are_left_alone(text: str) -> None:
     assert numbers_in(text) == []
+
+
+def test_amounts_side_by_side_stay_apart() -> None:
+    assert numbers_in("1만 2만 원") == ["10000", "20000원"]
+    assert numbers_in("3천5백만 원, 5백원") == ["35000000원", "500원"]
+    assert numbers_in("1만2500원") == ["12500원"]
 
 
 def test_a_scale_is_not_taken_from_the_word_that_follows() -> None:

@@ -70,9 +70,7 @@ def test_text_of_users_and_models_is_escaped(korean_run: RunData) -> None:
     assert "&lt;script&gt;" in page
 
 
-def test_without_the_extra_the_tables_come_alone_and_say_how_to_get_charts(
-    korean_run: RunData, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_the_extra_the_tables_come_alone(korean_run: RunData, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "vl_convert", None)
     page = render_report(korean_run)
     assert "<svg" not in page

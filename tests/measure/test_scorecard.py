@@ -1,9 +1,9 @@
 """From answers to a scorecard."""
 
 import pytest
-from test_cost import SHOP
 
 from sadari.errors import DataError
+from sadari.measure.cost import Money
 from sadari.measure.scorecard import make_scorecard, p50_latency_s, p95_latency_s
 from sadari.measure.scorers import LabelScorer
 from sadari.measure.statistics import wilson
@@ -12,14 +12,14 @@ from sadari.types import Answer, Example, Message, Reference, Usage
 EXAMPLES = [Example(f"e{i}", (Message("user", "q"),), Reference((label,))) for i, label in enumerate("abab")]
 
 
-def test_a_scorecard_keeps_one_entry_per_example_and_counts_failures() -> None:
+def test_a_scorecard_keeps_one_entry_per_example_and_counts_failures(shop: Money) -> None:
     answers = [
         Answer("a", usage=Usage(10, 2), latency_s=0.1),
         Answer("a", latency_s=0.2),
         Answer("", error="timeout", latency_s=0.3),
         Answer("b", latency_s=0.4),
     ]
-    card = make_scorecard("prompt", LabelScorer(), EXAMPLES, answers, 2.0, SHOP)
+    card = make_scorecard("prompt", LabelScorer(), EXAMPLES, answers, 2.0, shop)
     assert card.ids == ("e0", "e1", "e2", "e3")
     assert card.scores == (1.0, 0.0, 0.0, 1.0)
     assert card.reasons == ("", "a ≠ b", "error: timeout", "")

@@ -104,9 +104,9 @@ class Broken:
 def test_a_scorer_that_fails_or_gives_nan_names_the_example() -> None:
     with pytest.raises(DataError, match="example test-7: the scorer 'broken' failed: KeyError"):
         score_answer(Broken(), example("a"), Answer("a"))
-    with pytest.raises(DataError, match="example test-7: .* gave nan"):
+    with pytest.raises(DataError, match=r"example test-7: .* gave nan"):
         score_answer(Broken(), example("a"), Answer("nan"))
-    with pytest.raises(DataError, match="example test-7: the scorer 'number .*holds no number"):
+    with pytest.raises(DataError, match=r"example test-7: the scorer 'number .*holds no number"):
         score_answer(NumberScorer(), example("없음"), Answer("3"))
-    with pytest.raises(DataError, match="example test-7: .*no reference"):
+    with pytest.raises(DataError, match=r"example test-7: .*no reference"):
         score_answer(LabelScorer(), example(), Answer("3"))

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_cost import SHOP
 
 from sadari.errors import RunError
+from sadari.measure.cost import Money
 from sadari.measure.statistics import mcnemar_mid_p
 from sadari.measure.verdict import baseline_verdict, format_p, judge
 from sadari.types import Cost, Scorecard
@@ -48,7 +48,7 @@ def test_more_rungs_ask_for_stronger_evidence(card: Card) -> None:
 def test_a_loss_is_worse_and_within_a_margin_not_worse(card: Card) -> None:
     good = [1.0] * 95 + [0.0] * 5
     assert judge(card(good), card([0.0] * 30 + [1.0] * 65 + [0.0] * 5), looks=1).outcome == "worse"
-    slightly = [0.0, 1.0, 1.0] + good[3:-1] + [1.0]
+    slightly = [0.0, *good[1:-1], 1.0]
     assert judge(card(good), card(slightly), looks=1, margin=0.1).outcome == "not_worse"
     assert judge(card(good), card(slightly), looks=1).outcome == "cannot_tell"
 
@@ -61,13 +61,13 @@ def test_a_proven_gain_that_does_not_pay_is_not_taken(card: Card) -> None:
     assert "does not exceed the 9.0 points" in verdict.reason
 
 
-def test_money_raises_the_smallest_gain_and_gives_net_and_payback(card: Card) -> None:
+def test_money_raises_the_smallest_gain_and_gives_net_and_payback(card: Card, shop: Money) -> None:
     old, new = card([0.0] * 60 + [1.0] * 40, cost=0.0), card([0.0] * 50 + [1.0] * 50, cost=5.0)
-    verdict = judge(old, new, looks=1, cost=Cost(money=1_000_000), money=SHOP)
+    verdict = judge(old, new, looks=1, cost=Cost(money=1_000_000), money=shop)
     assert verdict.taken
     assert verdict.monthly_gain == pytest.approx(100_000 * (0.1 * 250 - 5))
     assert verdict.payback_months == pytest.approx(0.5)
-    assert not judge(old, new, looks=1, cost=Cost(money=20_000_000), money=SHOP).taken  # 25 KRW a request is 10 points
+    assert not judge(old, new, looks=1, cost=Cost(money=20_000_000), money=shop).taken  # 25 KRW a request is 10 points
 
 
 def test_graded_scores_are_judged_by_permutation(card: Card) -> None:

@@ -10,7 +10,7 @@ Source:
 import re
 from collections import Counter
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Protocol
 
 from sadari.measure.quantities import Quantity, is_supported, numbers_in, quantities_in, replace_quantities
@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 
+@lru_cache(4096)
 def comparison_key(text: str) -> str:
     """`text` as it is compared: normalised, numbers in one spelling, lower case, without spaces and punctuation.
 

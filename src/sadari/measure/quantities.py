@@ -118,7 +118,12 @@ _UNITS: tuple[tuple[str, str], ...] = (  # longer spellings first
 )  # "" keeps the unit as it is written
 _UNIT = "|".join(pattern for pattern, _ in _UNITS)
 _AFTER_SCALE = rf"(?=\s|\d|$|[^가-힣]|{_UNIT}|[이을은에의도로과]|까지|부터)"
-_SCALED = rf"(?:{_NUMBER}\s?[{_SCALE}]{{1,2}}{_AFTER_SCALE}\s?)+(?:(?<=[{_SCALE}]){_NUMBER}|{_NUMBER}(?=\s?원))?"
+_SMALL = rf"(?:{_NUMBER}\s?[천백십]{_AFTER_SCALE}\s?)"  # 3천
+_BIG = {scale: rf"(?:{_SMALL}{{0,3}}(?:{_NUMBER}\s?)?[천백십]?{scale}{_AFTER_SCALE}\s?)" for scale in "조억만"}  # 3천5백만
+_SCALED = (  # in falling order, so that 1만 2만 stays two amounts
+    rf"(?=\d)(?:(?:{_BIG['조']}{_BIG['억']}?|{_BIG['억']}){_BIG['만']}?{_SMALL}{{0,3}}|{_BIG['만']}{_SMALL}{{0,3}}|{_SMALL}{{1,3}})"
+    rf"(?:(?<=[{_SCALE}]){_NUMBER}|{_NUMBER}(?=\s?원))?"
+)
 _HALF = r"(?P<{0}half>오전|오후|새벽|아침|저녁|밤|낮)?\s?"
 
 _GRAMMAR = re.compile(
@@ -144,7 +149,7 @@ _GRAMMAR = re.compile(
             rf"(?P<days>(?<![가-힣])(?:{'|'.join(_DAYS)})(?!달))|(?P<oneday>(?<![가-힣])하루(?=\s?(?:전|이내|안에|후|뒤|치)))",
             r"(?P<oneweek>(?<![가-힣])일주일)",
             rf"(?P<native>(?<![가-힣])(?P<n_amount>{_COUNTS})\s?(?P<n_unit>달|시간|주(?=[일간 ])))",
-            rf"(?P<sino>(?<![가-힣])(?P<s_amount>(?:[{''.join(_DIGITS)}]?[십백천만억]\s?)+[{''.join(_DIGITS)}]?)\s?(?P<s_unit>원|퍼센트|프로))",
+            rf"(?P<sino>(?<![가-힣])(?P<s_amount>(?:[{''.join(_DIGITS)}]?[십백천만억]\s?){{1,12}}[{''.join(_DIGITS)}]?)\s?(?P<s_unit>원|퍼센트|프로))",
         )
     ),
     re.IGNORECASE,
