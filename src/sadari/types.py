@@ -395,7 +395,10 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What a rung made: the system, what making it cost, its curves, and notes for the report (rows used, trials, what was cut)."""
+    """What a rung made: the system, its curves, and notes for the report (rows used, trials, what was cut).
+
+    `cost` is filled by the ladder, which times the building; a rung adds only money it paid elsewhere.
+    """
 
     system: System
     cost: Cost = Cost()
@@ -409,7 +412,10 @@ class Workshop:
 
     Args:
         goal: The task's goal, in words.
+        language: Of the goal; instructions are written in it.
+        labels: The label set of a label task, else ().
         documents: JSONL of documents, or None.
+        scorer: Judges one answer.
         evaluate: Scores a system on given (validation) examples; cached by system and examples.
         load: Loads the model of a system, for rungs that train or sample.
         time_budget_s: Wall seconds this rung may use for building; None for no limit. Tuning turns it into steps before it
@@ -422,6 +428,7 @@ class Workshop:
     documents: Path | None
     labels: tuple[str, ...]
     tools: tuple[ToolSpec, ...]
+    scorer: Scorer
     evaluate: Callable[[System, Sequence[Example]], Scorecard]
     load: Callable[[System], Model]
     seed: int = 0
@@ -447,10 +454,11 @@ class Rung(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One rung of one climb, decided."""
+    """One rung of one climb, decided. `ends` says why the climb ends here; "" if it goes on."""
 
     index: int
     rung: str
     built: Built
     scorecard: Scorecard
     verdict: Verdict
+    ends: str = ""

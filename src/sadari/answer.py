@@ -1,0 +1,196 @@
+"""How a System answers: look up, compose, generate, read, cite. Training rows are prepared by the same code as served requests."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from sadari.errors import DataError, SadariError
+from sadari.files import read_lines
+from sadari.prompt import compose, final_answer
+from sadari.retrieve import Chunk, LexicalIndex, chunk_documents, cite, sentence_spans
+from sadari.task.duplicates import DuplicateIndex
+from sadari.types import Answer, Document, Example, Generation, Message, Model, OneOf, Request, Span, System
+
+MODELS_KEPT = 2
+"""Loaded models that an `Engine` keeps in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One request, and the passages its answer may cite. `settled` is an answer that needs no model."""
+
+    request: Request
+    passages: tuple[Chunk, ...] = ()
+    settled: str | None = None
+
+
+class Answerer:
+    """Answers conversations as one System describes.
+
+    Args:
+        system: What answers.
+        model: Its model, loaded.
+
+    Raises:
+        DataError: If the system's documents or examples cannot be read.
+    """
+
+    def __init__(self, system: System, model: Model) -> None:
+        self.system = system
+        self.model = model
+        self._passages = self._examples = None
+        if system.retrieval is not None and system.retrieval.source == "documents":
+            if system.documents is None:
+                raise DataError("the system retrieves from documents but has none: give `documents:` a folder in the task file")
+            self._passages = _passage_index(system.documents, system.retrieval.chunk_chars)
+        if system.prompt.shots or (system.retrieval is not None and system.retrieval.source == "examples"):
+            if system.examples is None:
+                raise DataError("the system shows similar examples but has none to draw from")
+            self._examples = _example_index(system.examples)
+
+    def answer(self, examples: Sequence[Example]) -> list[Answer]:
+        """One answer per example, in order. A request that fails gives an `Answer` with `error`; the others go on."""
+        prepared = [self.prepare(e) for e in examples]
+        asked = [p for p in prepared if p.settled is None]
+        generations = iter(self.model.generate([p.request for p in asked]) if asked else [])
+        return [self._read(p, None if p.settled is not None else next(generations)) for p in prepared]
+
+    def ask(self, text: str) -> Answer:
+        """Answer one question."""
+        return self.answer([Example("question", (Message("user", text),))])[0]
+
+    def prepare(self, example: Example, *, training: bool = False) -> Prepared:
+        """The request for one example.
+
+        Args:
+            training: Leave the row itself, its group and its near-duplicates out of what is shown to the model, since they would
+                give the answer away.
+        """
+        system, question = self.system, example.question
+        passages: tuple[Chunk, ...] = ()
+        similar: list[Example] = []
+        shots: list[Example] = []
+        coverage = 1.0
+        if self._passages is not None and system.retrieval is not None:
+            chunks, index = self._passages
+            hits = index.search(question, system.retrieval.k)
+            passages = tuple(chunks[h.position] for h in hits)
+            coverage = hits[0].coverage if hits else 0.0
+        if self._examples is not None:
+            wanted = max(
+                system.prompt.shots, system.retrieval.k if system.retrieval and system.retrieval.source == "examples" else 0
+            )
+            found = self._examples.similar(example, wanted, training)
+            shots = found[: system.prompt.shots]
+            similar = found if system.retrieval is not None and system.retrieval.source == "examples" else []
+        messages = compose(system.prompt, example.prompt, passages=passages, similar=similar, shots=shots)
+        request = Request(
+            messages=messages,
+            tools=example.tools or system.tools,
+            max_new_tokens=system.decoding.max_new_tokens,
+            temperature=system.decoding.temperature,
+            top_p=system.decoding.top_p,
+            seed=system.decoding.seed,
+            constraint=self._constraint(passages),
+        )
+        below = system.retrieval is not None and coverage < system.retrieval.min_score
+        return Prepared(request, passages, system.abstention if below else None)
+
+    def _constraint(self, passages: Sequence[Chunk]) -> OneOf | None:
+        decoding = self.system.decoding
+        if decoding.choices:
+            return OneOf(decoding.choices)
+        if decoding.quote:
+            sentences = [p.text[start:end] for p in passages for start, end in sentence_spans(p.text)]
+            abstention = self.system.abstention
+            return OneOf((*dict.fromkeys(sentences), abstention), decoding.quote, (abstention,))
+        return None
+
+    def _read(self, prepared: Prepared, generation: Generation | None) -> Answer:
+        if generation is None:
+            return Answer(prepared.settled or "", abstained=True)
+        if generation.finish == "error":
+            return Answer("", usage=generation.usage, latency_s=generation.latency_s, error=generation.error or "no answer")
+        text = final_answer(generation.text, self.system.prompt)
+        abstained = _squeeze(self.system.abstention) in _squeeze(text)
+        citations: tuple[Span, ...] = () if abstained else cite(text, prepared.passages)
+        return Answer(text, generation.tool_calls, citations, abstained, generation.usage, generation.latency_s)
+
+
+def coverage_of(system: System, examples: Sequence[Example]) -> list[float]:
+    """For each example, the share of its question's term weight that the best passage holds, in [0, 1]."""
+    assert system.retrieval is not None and system.documents is not None
+    _, index = _passage_index(system.documents, system.retrieval.chunk_chars)
+    hits = [index.search(e.question, 1) for e in examples]
+    return [h[0].coverage if h else 0.0 for h in hits]
+
+
+class Engine:
+    """Loads models once and answers for any System. Keeps the `MODELS_KEPT` models used last."""
+
+    def __init__(self, load: Callable[[System], Model]) -> None:
+        self._load = load
+        self._models: dict[tuple[str, Path | None, str], Model] = {}
+
+    def model(self, system: System) -> Model:
+        """The model of `system`, loaded."""
+        key = (system.model, system.adapter, system.precision)
+        model = self._models.pop(key, None) or self._load(system)
+        self._models[key] = model  # last used, last dropped
+        while len(self._models) > MODELS_KEPT:
+            del self._models[next(iter(self._models))]
+        return model
+
+    def answerer(self, system: System) -> Answerer:
+        """An `Answerer` for `system`."""
+        return Answerer(system, self.model(system))
+
+    def answer(self, system: System, examples: Sequence[Example]) -> tuple[list[Answer], float]:
+        """Answers, and the wall seconds they took, the loading of the model not counted."""
+        answerer = self.answerer(system)
+        started = time.perf_counter()
+        try:
+            answers = answerer.answer(examples)
+        except SadariError:
+            raise
+        except Exception as error:  # a crash of the model is a wrong answer, counted, not the end of the climb
+            answers = [Answer("", error=f"{type(error).__name__}: {error}") for _ in examples]
+        return answers, time.perf_counter() - started
+
+
+class _ExamplePool:
+    """Training examples, found by likeness of their questions."""
+
+    def __init__(self, examples: Sequence[Example]) -> None:
+        self._examples = examples
+        self._index = LexicalIndex([e.question for e in examples])
+        self._duplicates: DuplicateIndex | None = None
+        self._positions = {e.id: i for i, e in enumerate(examples)}
+
+    def similar(self, example: Example, k: int, training: bool) -> list[Example]:
+        left_out = self._alike(example) if training else frozenset({example.id})
+        exclude = [self._positions[i] for i in left_out if i in self._positions]
+        return [self._examples[h.position] for h in self._index.search(example.question, k, exclude)]
+
+    def _alike(self, example: Example) -> frozenset[str]:
+        if self._duplicates is None:
+            self._duplicates = DuplicateIndex(self._examples)
+        return self._duplicates.alike(example) | {example.id}
+
+
+@lru_cache(maxsize=8)
+def _passage_index(documents: Path, chunk_chars: int) -> tuple[tuple[Chunk, ...], LexicalIndex]:
+    chunks = tuple(chunk_documents(read_lines(documents, Document), chunk_chars))
+    # The title counts twice: people name the subject, and passages often do not repeat it.
+    return chunks, LexicalIndex([f"{c.title} {c.title} {c.text}" for c in chunks])
+
+
+@lru_cache(maxsize=4)
+def _example_index(examples: Path) -> _ExamplePool:
+    return _ExamplePool(read_lines(examples, Example))
+
+
+def _squeeze(text: str) -> str:
+    return "".join(ch for ch in text if ch.isalnum())

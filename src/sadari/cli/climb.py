@@ -1,0 +1,55 @@
+"""`sadari climb`: the ladder, live, and the report."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sadari.cli.show import Progress, errors, output, print_json, steps_table
+
+
+def climb(
+    task: Annotated[Path, typer.Argument(help="Task folder, or its sadari.yaml.")] = Path("."),
+    quick: Annotated[bool, typer.Option(help="A rough climb in under two minutes, on few examples.")] = False,
+    again: Annotated[bool, typer.Option(help="Climb anew although this very climb is finished.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")] = False,
+) -> None:
+    """Climb the ladder: build each rung, measure it on the test set, take it if it is proven to pay.
+
+    Stopped at any moment (Ctrl-C, a crash, a power cut), the same command goes on from the last finished piece of work.
+    """
+    from sadari.run import ClimbOptions, load_result, run_climb, run_folders
+    from sadari.task import load_task
+
+    loaded = load_task(task)
+    for note in loaded.notes:
+        errors.print(note, markup=False, highlight=False, style="yellow", soft_wrap=True)
+    progress = Progress(errors)
+    shown = errors if json else output
+    steps = []
+    with progress.shown():
+        for step in run_climb(loaded, ClimbOptions(quick, again), progress.tell):
+            steps.append(step)
+            quality = f"{step.scorecard.quality:.1%}"
+            shown.print(f"[bold]{step.rung}[/] {quality}", highlight=False)
+            shown.print(f"  {step.verdict.reason}", markup=False, highlight=False, soft_wrap=True)
+            for note in step.built.notes:
+                shown.print(f"  {note}", markup=False, highlight=False, style="dim", soft_wrap=True)
+    folder = max(
+        run_folders(loaded.folder), key=lambda p: (p / "result.json").stat().st_mtime if (p / "result.json").exists() else 0.0
+    )
+    result = load_result(folder)
+    if json:
+        print_json(result)
+        return
+    output.print(steps_table(steps, loaded.money.currency))
+    winner = result["winner"]
+    assert isinstance(winner, dict)
+    output.print(f"{steps[-1].ends}", markup=False, highlight=False)
+    output.print(
+        f"winner: {winner['rung']}, {winner['quality']:.1%}; bundle: {winner['bundle']}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    output.print(f"report: {folder / 'report.html'}", markup=False, highlight=False, soft_wrap=True)

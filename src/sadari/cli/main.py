@@ -1,0 +1,63 @@
+"""The `sadari` command: its verbs, and what every verb shares (errors, exit codes, Ctrl-C)."""
+
+import os
+import sys
+from typing import NoReturn
+
+import typer
+
+from sadari.cli import ask, chat, check, climb, compare, doctor, evaluate, init, report
+from sadari.cli.show import errors
+from sadari.errors import SadariError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="sadari",
+    help=(
+        "Adapt a small language model to your work and prove that it paid.\n\n"
+        "Start with `sadari init mall --template support`, then `sadari check mall` and `sadari climb mall`. Everything runs on this "
+        "machine; nothing is sent anywhere unless the task names a remote model.\n\n"
+        "Exit codes: 0 done; 1 other errors; 2 the task file or a flag; 3 the data; 4 the model; 5 training; 6 the budget; "
+        "7 the run folder; 130 stopped by Ctrl-C."
+    ),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="markdown",
+)
+
+app.command("init")(init.init)
+app.command("check")(check.check)
+app.command("climb")(climb.climb)
+app.command("ask")(ask.ask)
+app.command("chat")(chat.chat)
+app.command("eval")(evaluate.evaluate)
+app.command("compare")(compare.compare)
+app.command("report")(report.report)
+app.command("doctor")(doctor.doctor)
+
+
+def main() -> NoReturn:
+    """Run the command line; prints errors for people and exits with their code."""
+    # Nothing is fetched behind the user's back: a hub name is looked for on this machine unless HF_HUB_OFFLINE=0 is set.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        app(standalone_mode=False)
+        sys.exit(0)
+    except typer.Exit as done:
+        sys.exit(done.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        errors.print("\nStopped. What is finished is kept: the same command goes on from there.")
+        sys.exit(INTERRUPTED)
+    except SadariError as error:
+        errors.print(f"[bold red]{type(error).__name__}[/]", highlight=False)
+        errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+    except Exception as error:
+        if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # a misused flag, told by Click
+            errors.print(error.format_message(), markup=False, highlight=False)
+            errors.print("Say `sadari --help`, or `sadari VERB --help`.", markup=False, highlight=False)
+            sys.exit(2)
+        raise

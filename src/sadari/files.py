@@ -1,0 +1,115 @@
+"""Files that are whole or absent: every write goes to a temporary neighbour first and is then renamed."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
+
+from sadari.errors import DataError, RunError
+
+T = TypeVar("T")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8; after a crash at any moment the file holds the old text or the new.
+
+    Raises:
+        RunError: If the disk is full or the folder cannot be written; names the path.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise RunError(
+            f"{path} cannot be written: {error.strerror}. Free space or mend the folder, then run the same command again."
+        ) from error
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill, which appears under `path` only when the block ends well. An older folder there is replaced.
+
+    Raises:
+        RunError: If the disk is full or the folder cannot be written; names the path.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    shutil.rmtree(draft, ignore_errors=True)
+    try:
+        draft.mkdir(parents=True)
+        yield draft
+        if path.exists():
+            shutil.rmtree(path)
+        draft.replace(path)
+    except OSError as error:
+        raise RunError(
+            f"{path} cannot be written: {error.strerror or error}. Free space or mend the folder, then run the same command again."
+        ) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def to_json(value: Any, kind: Any = None) -> str:
+    """One noun as indented JSON, Hangul readable."""
+    plain = TypeAdapter(kind or type(value)).dump_python(value, mode="json")
+    return json.dumps(plain, ensure_ascii=False, indent=2) + "\n"
+
+
+def read_json(path: Path, kind: type[T]) -> T:
+    """One noun from a JSON file.
+
+    Raises:
+        RunError: If the file is missing or does not hold the noun; names the path.
+    """
+    try:
+        return TypeAdapter(kind).validate_json(path.read_bytes())
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise RunError(f"{path} is damaged: it does not hold a {kind.__name__}. Delete it and run again. ({error})") from error
+
+
+def kept(path: Path, kind: type[T], make: Callable[[], T]) -> T:
+    """What `path` holds; if there is no such file yet, what `make` makes, written there first.
+
+    What is returned was read from the file, so a continued run sees the very values that an undisturbed one sees.
+    """
+    if not path.exists():
+        write_text(path, to_json(make(), kind))
+    return read_json(path, kind)
+
+
+def write_lines(path: Path, values: Iterable[T], kind: type[T]) -> None:
+    """Write nouns as JSONL, one a line."""
+    adapter = TypeAdapter(kind)
+    write_text(path, "".join(adapter.dump_json(v).decode() + "\n" for v in values))
+
+
+def read_lines(path: Path, kind: type[T]) -> list[T]:
+    """Nouns from a JSONL file.
+
+    Raises:
+        DataError: If the file is missing or a line does not hold the noun; names file and line.
+    """
+    adapter = TypeAdapter(kind)
+    values = []
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                try:
+                    values.append(adapter.validate_json(line))
+                except ValueError as error:
+                    raise DataError(f"{path} line {number}: not a {kind.__name__}: {error}") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}. It belongs to the bundle: copy the whole folder.") from error
+    return values

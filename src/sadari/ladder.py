@@ -1,0 +1,105 @@
+"""The climb: build a rung, measure it, decide; from the cheapest technique to the costliest."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from sadari.files import kept
+from sadari.measure.cost import Money, smallest_gain_that_pays
+from sadari.measure.verdict import baseline_verdict, judge
+from sadari.task import Task
+from sadari.types import Built, Cost, Example, Rung, Scorecard, Step, System, Verdict
+
+
+class Measure(Protocol):
+    """Scores a system on examples; the same arguments give the same scorecard."""
+
+    def __call__(self, rung: str, system: System, examples: Sequence[Example]) -> Scorecard: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When to stop before the top. `time_s` and `cost` count what was built and measured, not what was waited for."""
+
+    target: float | None = None
+    time_s: float | None = None
+    cost: float | None = None
+
+
+def climb(ladder: Sequence[Rung], start: System, task: Task, workdir: Path, measure: Measure, limits: Limits) -> Iterator[Step]:
+    """Build, measure and judge each rung, cheapest first; yield a step as each is decided.
+
+    The first rung is the baseline: it is compared with nothing. Every other is judged against the incumbent on the test set, at
+    the level 0.05 / (number of rungs after the baseline). What is finished is kept in `workdir`: called again with the same
+    arguments, the climb continues there.
+    """
+    incumbent, card = start, None
+    spent_s = 0.0
+    for index, rung in enumerate(ladder):
+        place = workdir / f"{index}-{rung.name}"
+        build = partial(rung.build, incumbent, task.train, task.validation, place / "work")
+        built = kept(place / "built.json", Built, partial(_timed, build))
+        challenger = kept(place / "scorecard.json", Scorecard, partial(measure, rung.name, built.system, task.test))
+        verdict = kept(place / "verdict.json", Verdict, partial(_decide, card, challenger, built, task, len(ladder) - 1))
+        spent_s += built.cost.seconds + _seconds(challenger)
+        if card is None or verdict.taken:
+            incumbent, card = built.system, challenger
+        ends = _end_reason(card, limits, task, spent_s, last=index + 1 == len(ladder))
+        yield Step(index, rung.name, built, challenger, verdict, ends)
+        if ends:
+            return
+
+
+def _timed(build: Callable[[], Built]) -> Built:
+    started = time.perf_counter()
+    built = build()
+    return replace(built, cost=Cost(time.perf_counter() - started, built.cost.money))
+
+
+def _decide(card: Scorecard | None, challenger: Scorecard, built: Built, task: Task, looks: int) -> Verdict:
+    if card is None:
+        return baseline_verdict(challenger, language=task.language)
+    return judge(
+        card,
+        challenger,
+        looks=looks,
+        min_gain=task.score.min_gain,
+        cost=built.cost,
+        money=task.money,
+        language=task.language,
+        seed=task.seed,
+    )
+
+
+def _end_reason(card: Scorecard, limits: Limits, task: Task, spent_s: float, *, last: bool) -> str:
+    korean = task.language == "ko"
+    if limits.target is not None and card.quality >= limits.target:
+        return f"목표 {limits.target:.0%}에 도달했습니다." if korean else f"The target of {limits.target:.0%} is met."
+    if last:
+        return "사다리의 끝입니다." if korean else "This is the top of the ladder."
+    if limits.time_s is not None and spent_s >= limits.time_s:
+        return (
+            f"시간 예산 {limits.time_s:.0f}초를 다 썼습니다." if korean else f"The time budget of {limits.time_s:.0f} s is spent."
+        )
+    if limits.cost is not None and task.money.machine_hour is not None and spent_s / 3600 * task.money.machine_hour >= limits.cost:
+        return f"비용 예산 {limits.cost:,.0f}을 다 썼습니다." if korean else f"The money budget of {limits.cost:,.0f} is spent."
+    if _cannot_pay(card, task.money):
+        return (
+            "남은 오답을 모두 고쳐도 다음 단계의 비용을 넘지 못합니다."
+            if korean
+            else "Even a perfect next rung would not earn what it costs."
+        )
+    return ""
+
+
+def _cannot_pay(card: Scorecard, money: Money) -> bool:
+    """Whether even a system without errors, at the price of the incumbent, would not earn its building (one machine hour)."""
+    needed = smallest_gain_that_pays(money, 0.0, money.machine_hour or 0.0)
+    return needed is not None and 1.0 - card.quality <= needed
+
+
+def _seconds(card: Scorecard) -> float:
+    return len(card.ids) / card.throughput if card.throughput else 0.0

@@ -1,0 +1,87 @@
+"""The messages a System sends for one conversation. Training renders rows through the same function, so what is trained is served."""
+
+import re
+from collections.abc import Sequence
+
+from sadari.retrieve import Chunk
+from sadari.types import Example, Message, Prompt
+
+ANSWER_MARKS = {"ko": "답:", "en": "Answer:"}
+"""What stands before the final answer when reasoning was asked for."""
+
+_HEADINGS = {"ko": ("질문", "문서", "비슷한 예"), "en": ("Question", "Documents", "Similar examples")}
+_LABELS = {"ko": "다음 가운데 하나로만 답하세요:", "en": "Answer with exactly one of:"}
+_REASON = {
+    "ko": '먼저 생각을 짧게 쓰고, 마지막 줄에 "답:"을 쓴 뒤 답하세요.',
+    "en": 'Think briefly first, then write "Answer:" and the answer on the last line.',
+}
+
+
+def compose(
+    prompt: Prompt,
+    conversation: Sequence[Message],
+    *,
+    passages: Sequence[Chunk] = (),
+    similar: Sequence[Example] = (),
+    shots: Sequence[Example] = (),
+) -> tuple[Message, ...]:
+    """The messages for one conversation.
+
+    Args:
+        prompt: Instruction, label list and reasoning switch.
+        conversation: The user's messages, ending in the one to answer.
+        passages: Retrieved chunks, best first; written under the question and numbered from 1.
+        similar: Retrieved training examples, best first; written as a list, the best one nearest the question.
+        shots: Few-shot examples, best first; shown as earlier turns, the best one last.
+    """
+    asked = conversation[-1].content if conversation else ""
+    language = language_of(asked)
+    messages = [m for m in (_system_message(prompt, conversation),) if m.content]
+    for shot in reversed(shots):
+        messages += [Message("user", shot.question, weight=0.0), Message("assistant", shot.target.content, weight=0.0)]
+    messages += [m for m in conversation[:-1] if m.role != "system"]
+    if conversation:
+        last = conversation[-1]
+        messages.append(
+            Message(last.role, _framed(asked, passages, similar, language), last.weight, last.tool_calls, last.tool_call_id)
+        )
+    return tuple(messages)
+
+
+def final_answer(text: str, prompt: Prompt) -> str:
+    """The answer in a model's text: what follows the last answer mark when reasoning was asked for, else all of it."""
+    text = re.sub(r"<think>.*?(</think>|\Z)", "", text, flags=re.DOTALL)
+    if prompt.chain_of_thought:
+        for mark in ANSWER_MARKS.values():
+            if mark in text:
+                text = text.rsplit(mark, 1)[1]
+    return text.strip()
+
+
+def language_of(text: str) -> str:
+    """ "ko" if the text holds any Hangul, else "en"."""
+    return "ko" if re.search("[가-힣]", text) else "en"
+
+
+def _system_message(prompt: Prompt, conversation: Sequence[Message]) -> Message:
+    language = language_of(prompt.instruction)
+    own = [m.content for m in conversation if m.role == "system"]
+    parts = [prompt.instruction, *own]
+    if prompt.labels:
+        parts.append(_LABELS[language] + "\n" + "\n".join(prompt.labels))
+    if prompt.chain_of_thought:
+        parts.append(_REASON[language])
+    return Message("system", "\n\n".join(p for p in parts if p), weight=0.0)
+
+
+def _framed(asked: str, passages: Sequence[Chunk], similar: Sequence[Example], language: str) -> str:
+    question, documents, examples = _HEADINGS[language]
+    if not passages and not similar:
+        return asked
+    parts = []
+    if similar:
+        parts.append(f"{examples}:\n" + "\n".join(f"{e.question} -> {e.target.content}" for e in reversed(similar)))
+    parts.append(f"{question}: {asked}")
+    if passages:
+        parts.append(f"{documents}:\n" + "\n\n".join(f"[{i}] {p.title}\n{p.text}" for i, p in enumerate(passages, 1)))
+    return "\n\n".join(parts)

@@ -1,0 +1,322 @@
+"""One climb on disk: `TASK/runs/<n>` holds its config, every system, prediction, scorecard and verdict, the report and the winner.
+
+Covered: the process may be killed at any moment; the same command goes on from the last finished piece (a rung, a training
+checkpoint, 32 predictions) to the same numbers. A finished climb is not repeated. A second climb in the same task is refused.
+Not covered: two machines sharing the folder over a network file system without locks.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import sadari
+from sadari.answer import Answerer, Engine
+from sadari.bundle import save_bundle
+from sadari.errors import RunError
+from sadari.files import kept, read_lines, to_json, write_lines, write_text
+from sadari.ladder import Limits, climb
+from sadari.measure import choose_scorer, is_priced, make_scorecard
+from sadari.measure.report import RunData, failing_examples, run_json, write_report
+from sadari.model import load_model
+from sadari.rungs import BaselineRung, make_rung
+from sadari.task import Task
+from sadari.types import Answer, Document, Example, Model, Prompt, Rung, Scorecard, Scorer, Step, System, Workshop
+
+PIECE = 32
+"""Predictions that are made, and kept, together."""
+
+RUNG_SHARES = {"prompt": 0.10, "retrieval": 0.15, "lora": 0.25, "full": 0.40}
+"""Share of the time budget that building each rung may take; what is left is for measuring. Others get an equal part of half."""
+
+QUICK_TIME_S = 75.0
+QUICK_TEST = 80
+QUICK_VALIDATION = 24
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ClimbOptions:
+    """How one climb is made.
+
+    Args:
+        quick: A rough climb: 80 test and 24 validation examples, drawn with the task's seed, and 75 seconds of building. The
+            report says so.
+        again: Climb anew although the same climb is finished.
+    """
+
+    quick: bool = False
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One answer with its score, as kept in `predictions/`."""
+
+    id: str
+    answer: Answer
+    score: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    answers: tuple[Answer, ...]
+    seconds: float
+
+
+@dataclass(slots=True)
+class Measurer:
+    """Scores systems on examples; answers are kept in pieces, so a killed measurement goes on where it was."""
+
+    engine: Engine
+    scorer: Scorer
+    task: Task
+    folder: Path
+    tell: Tell = field(default=lambda line: None)
+
+    def __call__(self, rung: str, system: System, examples: Sequence[Example]) -> Scorecard:
+        """The scorecard of `system`; the same arguments give the same one."""
+        answers, seconds = self.answers(rung, system, examples)
+        return make_scorecard(rung, self.scorer, examples, answers, seconds, self.task.money)
+
+    def answers(self, rung: str, system: System, examples: Sequence[Example]) -> tuple[list[Answer], float]:
+        """The answers, in order, and the wall seconds they took."""
+        ids = "\n".join(e.id for e in examples)
+        key = hashlib.sha256((to_json(system) + ids).encode()).hexdigest()[:16]
+        answers: list[Answer] = []
+        seconds = 0.0
+        for start in range(0, len(examples), PIECE):
+            some = examples[start : start + PIECE]
+            piece = kept(self.folder / key / f"{start:06}.json", _Piece, lambda some=some: self._piece(system, some))  # type: ignore[misc]
+            answers += piece.answers
+            seconds += piece.seconds
+            self.tell(f"{rung}: {len(answers)} of {len(examples)} answered")
+        return answers, seconds
+
+    def _piece(self, system: System, examples: Sequence[Example]) -> _Piece:
+        answers, seconds = self.engine.answer(system, examples)
+        return _Piece(tuple(answers), seconds)
+
+
+def run_climb(task: Task, options: ClimbOptions, tell: Tell) -> Iterator[Step]:
+    """Climb; yield each step as it is decided; then write the report and the winner's bundle.
+
+    A climb with the same task, data, options and version that is unfinished is continued; a finished one is replayed from its
+    folder without computing anything.
+
+    Raises:
+        RunError: If another climb is at work in this task's folder.
+    """
+    task = quick_task(task) if options.quick else task
+    with _only_climb(task.folder / "runs"):
+        folder = _folder_of(task, options)
+        tell(f"run folder: {folder}")
+        _sweep(folder)
+        write_text(folder / "config.json", _config(task, options))
+        yield from _climb_in(folder, task, options, tell)
+
+
+def _climb_in(folder: Path, task: Task, options: ClimbOptions, tell: Tell) -> Iterator[Step]:
+    scorer = scorer_of(task)
+    measurer = Measurer(Engine(_load), scorer, task, folder / "pieces", tell)
+    documents = _write_documents(task, folder)
+    start = System(model=task.model, base_url=task.base_url)
+    budget_s = QUICK_TIME_S if options.quick else task.budget.time_s
+
+    def workshop(name: str) -> Workshop:
+        share = RUNG_SHARES.get(name, 0.5 / max(1, len(task.ladder)))
+        return Workshop(
+            goal=task.goal,
+            language=task.language,
+            labels=task.labels,
+            documents=documents,
+            tools=(),
+            scorer=scorer,
+            evaluate=lambda system, examples: measurer(f"{name} (validation)", system, examples),
+            load=_load,
+            seed=task.seed,
+            time_budget_s=None if budget_s is None else share * budget_s,
+            tell=lambda line: tell(f"{name}: {line}"),
+        )
+
+    ladder: list[Rung] = [BaselineRung(start, workshop("baseline"))]
+    ladder += [make_rung(rung.name, rung.options, workshop(rung.name)) for rung in task.ladder]
+    limits = Limits(task.score.target, budget_s, task.budget.cost)
+    steps = []
+    for step in climb(ladder, start, task, folder / "steps", measurer, limits):
+        _write_predictions(folder, step, task, measurer)
+        steps.append(step)
+        yield step
+    winner = max(s.index for s in steps if s.index == 0 or s.verdict.taken)
+    save_bundle(steps[winner].built.system, folder / "best")
+    run = _run_data(folder, task, options, scorer, steps, winner)
+    write_report(run, folder / "report.html")
+    write_text(folder / "result.json", json.dumps(run_json(run), ensure_ascii=False, indent=2) + "\n")
+
+
+def run_folders(task_folder: Path) -> list[Path]:
+    """The runs of a task, oldest first."""
+    found = [p for p in (task_folder / "runs").glob("*") if p.name.isdigit()]
+    return sorted(found, key=lambda p: int(p.name))
+
+
+def load_result(run: Path) -> dict[str, object]:
+    """What `sadari climb --json` printed for a finished run.
+
+    Raises:
+        RunError: If the run is not finished or is damaged.
+    """
+    path = run / "result.json"
+    if not path.is_file():
+        raise RunError(f"{run} is not a finished run: it holds no result.json. Run `sadari climb` again to finish it.")
+    try:
+        result: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RunError(f"{path} is damaged ({error}). Delete it and run `sadari climb` again.") from error
+    return result
+
+
+def quick_task(task: Task) -> Task:
+    """The task with few test and validation examples: those whose hashed ids come first, so the draw does not follow the file."""
+    return replace(task, test=_few(task.test, QUICK_TEST, task.seed), validation=_few(task.validation, QUICK_VALIDATION, task.seed))
+
+
+def scorer_of(task: Task) -> Scorer:
+    """The scorer that the task names, or that its labels or references call for."""
+    by = "label" if task.labels and task.score.by == "auto" else task.score.by
+    return choose_scorer(task.test, by, language=task.language)
+
+
+def _few(examples: Sequence[Example], most: int, seed: int) -> tuple[Example, ...]:
+    drawn = sorted(examples, key=lambda e: hashlib.sha256(f"{seed}:{e.id}".encode()).digest())[:most]
+    kept_ids = {e.id for e in drawn}
+    return tuple(e for e in examples if e.id in kept_ids)
+
+
+def _load(system: System) -> Model:
+    return load_model(system.model, adapter=system.adapter, precision=system.precision, base_url=system.base_url)
+
+
+def _config(task: Task, options: ClimbOptions) -> str:
+    resolved = {
+        "sadari": sadari.__version__,
+        "task": task.config.model_dump(mode="json"),
+        "options": {"quick": options.quick},
+        "fingerprint": task.fingerprint,
+    }
+    return json.dumps(resolved, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
+
+
+def _folder_of(task: Task, options: ClimbOptions) -> Path:
+    runs = run_folders(task.folder)
+    config = _config(task, options)
+    for run in reversed(runs):
+        path = run / "config.json"
+        if path.is_file() and path.read_text(encoding="utf-8") == config:
+            if options.again and (run / "result.json").is_file():
+                break
+            return run
+    number = int(runs[-1].name) + 1 if runs else 1
+    return task.folder / "runs" / str(number)
+
+
+@contextlib.contextmanager
+def _only_climb(runs: Path) -> Iterator[None]:
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        handle = (runs / ".lock").open("a+")
+    except OSError as error:
+        raise RunError(f"{runs} cannot be written: {error.strerror}. Copy the task to a folder of yours.") from error
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            handle.seek(0)
+            raise RunError(
+                f"another climb (process {handle.read().strip() or 'unknown'}) is at work in {runs}. Wait for it, or stop it."
+            ) from None
+        handle.truncate(0)
+        handle.write(str(os.getpid()))
+        handle.flush()
+        yield
+
+
+def _sweep(folder: Path) -> None:
+    """Remove drafts that a killed process left."""
+    if folder.is_dir():
+        for draft in list(folder.rglob(".*.tmp")):
+            shutil.rmtree(draft) if draft.is_dir() else draft.unlink(missing_ok=True)
+
+
+def _write_documents(task: Task, folder: Path) -> Path | None:
+    if not task.documents:
+        return None
+    path = folder / "documents.jsonl"
+    if not path.exists():
+        write_lines(path, task.documents, Document)
+    return path
+
+
+def _write_predictions(folder: Path, step: Step, task: Task, measurer: Measurer) -> None:
+    path = folder / "predictions" / f"{step.index}-{step.rung}.jsonl"
+    if not path.exists():
+        card = step.scorecard
+        answers, _ = measurer.answers(step.rung, step.built.system, task.test)
+        rows = [Prediction(*row) for row in zip(card.ids, answers, card.scores, card.reasons, strict=True)]
+        write_lines(path, rows, Prediction)
+
+
+def _run_data(folder: Path, task: Task, options: ClimbOptions, scorer: Scorer, steps: Sequence[Step], winner: int) -> RunData:
+    rows = read_lines(folder / "predictions" / f"{winner}-{steps[winner].rung}.jsonl", Prediction)
+    return RunData(
+        run=str(folder),
+        task=str(task.folder),
+        goal=task.goal,
+        language=task.language,
+        currency=task.money.currency,
+        priced=is_priced(task.money),
+        scorer=scorer.name,
+        steps=tuple(steps),
+        winner=winner,
+        bundle=str(folder / "best"),
+        end_reason=steps[-1].ends,
+        failing=failing_examples(steps[winner].scorecard, task.test, [row.answer for row in rows]),
+        seconds=sum(s.built.cost.seconds for s in steps),
+        config=_told(task, options),
+    )
+
+
+def _told(task: Task, options: ClimbOptions) -> dict[str, str]:
+    told = {name: str(count) for name, count in task.counts.items() if count}
+    told |= {"model": task.model, "rule": task.score.rule, "seed": str(task.seed), "sadari": sadari.__version__}
+    if options.quick:
+        told["quick"] = f"{QUICK_TEST} test, {QUICK_VALIDATION} validation examples, {QUICK_TIME_S:.0f} s of building"
+    return {name: text for name, text in told.items() if text} | {f"note {i}": note for i, note in enumerate(task.notes, 1)}
+
+
+def open_answerer(system: System) -> Answerer:
+    """The system, loaded and ready to answer."""
+    return Engine(_load).answerer(system)
+
+
+def evaluate_system(system: System, task: Task, tell: Tell) -> Scorecard:
+    """The scorecard of `system` on the task's test set; a system without an instruction is asked with the task's goal."""
+    if not system.prompt.instruction:
+        prompt = Prompt(instruction=task.goal, labels=task.labels)
+        system = system.with_(prompt=prompt, decoding=replace(system.decoding, choices=task.labels))
+    engine = Engine(_load)
+    answers: list[Answer] = []
+    seconds = 0.0
+    for start in range(0, len(task.test), PIECE):
+        some, took = engine.answer(system, task.test[start : start + PIECE])
+        answers += some
+        seconds += took
+        tell(f"{len(answers)} of {len(task.test)} answered")
+    return make_scorecard("eval", scorer_of(task), task.test, answers, seconds, task.money)

@@ -1,0 +1,9 @@
+"""The techniques on the ladder, cheapest first, one per file. Each only arranges what the other folders offer."""
+
+from sadari.rungs.baseline import BaselineRung
+from sadari.rungs.prompt import PromptConfig, PromptRung
+from sadari.rungs.registry import IMPLEMENTED, make_rung
+from sadari.rungs.retrieval import RetrievalConfig, RetrievalRung
+from sadari.rungs.tune import TuneRung
+
+__all__ = ["IMPLEMENTED", "BaselineRung", "PromptConfig", "PromptRung", "RetrievalConfig", "RetrievalRung", "TuneRung", "make_rung"]

@@ -1,0 +1,148 @@
+"""Fine-tuning: `lora` trains a small update beside the model, `full` the model itself."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Literal
+
+import numpy as np
+
+from sadari.answer import Answerer
+from sadari.errors import ModelError, TrainingError
+from sadari.files import kept
+from sadari.model.local import LocalModel
+from sadari.train import (
+    Job,
+    Plan,
+    Row,
+    TuneConfig,
+    attach_adapter,
+    default_learning_rate,
+    fit,
+    make_plan,
+    render_rows,
+    save_adapter,
+    save_model,
+    weighted_loss,
+)
+from sadari.types import Built, Example, System, Workshop
+
+TRAINING_SHARE = 0.8
+"""Share of the rung's time that training may take; the rest is for looks at validation and for saving."""
+
+
+class TuneRung:
+    """Trains on conversations rendered exactly as they will be served, retrieved passages and distractors included.
+
+    What tuning absorbs is not shown any more: few-shot examples, retrieved examples and the label list are left out of the
+    prompt (labels are held at decoding). Documents stay.
+    """
+
+    def __init__(self, method: Literal["lora", "full"], config: TuneConfig, workshop: Workshop) -> None:
+        self.name: str = method
+        self._config, self._workshop = config, workshop
+
+    def build(self, incumbent: System, train: Sequence[Example], validation: Sequence[Example], workdir: Path) -> Built:
+        """The incumbent, tuned; the best look at validation is kept.
+
+        Raises:
+            ModelError: If the incumbent's model is not local.
+            TrainingError: If there are no rows to learn from, or training diverges.
+        """
+        config, workshop = self._config, self._workshop
+        used = _draw(train, config.max_rows, workshop.seed)
+        system = self._served(incumbent)
+        model = workshop.load(incumbent)
+        if not isinstance(model, LocalModel):
+            raise ModelError(
+                f"{incumbent.model} runs elsewhere and cannot be tuned here. Take `{self.name}` out of the ladder, or use a local model."
+            )
+        tuned = _Tuned(self.name, model, config, workshop.seed)
+        answerer = Answerer(system, model)
+        rows, cut = render_rows(used, answerer, model.tokenizer, tuned.context, config.max_cut_share)
+        looked_at = list(validation[: config.validation_rows])
+        held_out, _ = render_rows(looked_at, answerer, model.tokenizer, tuned.context, 1.0)
+        job = Job(tuned.torch_model, rows, config, workdir, tuned.pad_id, workshop.seed, workshop.tell)
+        plan = kept(workdir / "plan.json", Plan, lambda: self._plan(tuned, job))
+        workshop.tell(f"{tuned.trainable:,} of {tuned.total:,} parameters, {len(rows)} rows, {plan.steps} steps")
+
+        def look() -> tuple[float, float]:
+            answers = answerer.answer(looked_at)
+            score = fmean(workshop.scorer.score(e, a).value for e, a in zip(looked_at, answers, strict=True))
+            return score, tuned.loss(held_out)
+
+        done = fit(job, plan, look)
+        system, quoting = self._choose_decoding(system.with_(**tuned.save(workdir)), looked_at)
+        notes = [
+            f"trained {tuned.trainable:,} of {tuned.total:,} parameters ({tuned.trainable / tuned.total:.1%})",
+            f"{len(rows)} of {len(train)} training rows, {plan.epochs:.2f} passes, {plan.steps} steps of at most "
+            f"{config.batch_tokens} tokens, ended by {plan.cut_by}",
+            f"best look at step {done.best_step}: validation {done.best_score:.3f}",
+        ]
+        if cut:
+            notes.append(f"{cut} rows were longer than the context and left out")
+        return Built(system, curves=done.curves, notes=(*notes, *quoting))
+
+    def _served(self, incumbent: System) -> System:
+        retrieval = incumbent.retrieval if incumbent.retrieval and incumbent.retrieval.source == "documents" else None
+        prompt = replace(incumbent.prompt, labels=(), shots=0, chain_of_thought=False)
+        decoding = replace(incumbent.decoding, choices=self._workshop.labels)
+        return incumbent.with_(prompt=prompt, retrieval=retrieval, examples=None, decoding=decoding)
+
+    def _plan(self, tuned: "_Tuned", job: Job) -> Plan:
+        config, budget = self._config, self._workshop.time_budget_s
+        rate = config.learning_rate or default_learning_rate(tuned.total, low_rank=self.name == "lora", rank=config.rank)
+        return make_plan(job, rate, None if budget is None else TRAINING_SHARE * budget)
+
+    def _choose_decoding(self, system: System, validation: Sequence[Example]) -> tuple[System, tuple[str, ...]]:
+        """A tuned model may no longer need to be held to quotes, or may first profit from it: validation says."""
+        if system.retrieval is None or system.retrieval.source != "documents":
+            return system, ()
+        found = {}
+        for quote in (system.decoding.quote, *(q for q in (0, 1, 2) if q != system.decoding.quote)):
+            candidate = system.with_(decoding=replace(system.decoding, quote=quote))
+            found[quote] = (self._workshop.evaluate(candidate, validation).quality, candidate)
+        best = max(found, key=lambda q: found[q][0])  # ties go to the incumbent's way
+        told = ", ".join(f"{q or 'free'}: {quality:.3f}" for q, (quality, _) in found.items())
+        return found[best][1], (f"quoted sentences at most {best or 'free'} (validation by number: {told})",)
+
+
+class _Tuned:
+    """The torch model under training, and where its result goes."""
+
+    def __init__(self, method: str, model: LocalModel, config: TuneConfig, seed: int) -> None:
+        self._method, self._local = method, model
+        self.torch_model: Any = model.model
+        self.total = sum(p.numel() for p in self.torch_model.parameters())
+        for parameter in self.torch_model.parameters():
+            parameter.requires_grad_(method == "full")
+        self._peft = attach_adapter(self.torch_model, config, seed) if method == "lora" else None
+        self.trainable = sum(p.numel() for p in self.torch_model.parameters() if p.requires_grad)
+        self.pad_id: int = model.tokenizer.pad_token_id if model.tokenizer.pad_token_id is not None else 0
+        self.context: int = model.context or 2**31
+
+    def loss(self, rows: Sequence[Row]) -> float:
+        """Mean loss over validation rows, in nats per token."""
+        import torch
+
+        with torch.no_grad():
+            return fmean(float(weighted_loss(self.torch_model, rows[i : i + 16], self.pad_id)) for i in range(0, len(rows), 16))
+
+    def save(self, workdir: Path) -> dict[str, Any]:
+        """Write the result; returns the fields of `System` that point to it."""
+        if self._peft is not None:
+            save_adapter(self._peft, workdir / "adapter")
+            return {"adapter": workdir / "adapter"}
+        save_model(self.torch_model, self._local.tokenizer, workdir / "model")
+        return {"model": str(workdir / "model"), "adapter": None}
+
+
+def _draw(train: Sequence[Example], most: int | None, seed: int) -> list[Example]:
+    chats = [e for e in train if e.kind == "chat"]
+    if not chats:
+        raise TrainingError("no training row is a conversation. Raw text and preference pairs are learnt by other rungs.")
+    if most is None or most >= len(chats):
+        return chats
+    kept = sorted(np.random.default_rng(seed).permutation(len(chats))[:most])
+    return [chats[int(i)] for i in kept]

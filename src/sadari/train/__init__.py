@@ -1,0 +1,24 @@
+"""Fit a model to rows: one loop, whatever the method."""
+
+from sadari.train.config import TuneConfig
+from sadari.train.loop import Job, Plan, Trained, fit, make_plan
+from sadari.train.loss import weighted_loss
+from sadari.train.methods import attach_adapter, default_learning_rate, save_adapter, save_model
+from sadari.train.rows import Row, batches_of, render_rows
+
+__all__ = [
+    "Job",
+    "Plan",
+    "Row",
+    "Trained",
+    "TuneConfig",
+    "attach_adapter",
+    "batches_of",
+    "default_learning_rate",
+    "fit",
+    "make_plan",
+    "render_rows",
+    "save_adapter",
+    "save_model",
+    "weighted_loss",
+]
