@@ -134,6 +134,7 @@ def render_report(run: RunData) -> str:
     wrong = sum(score < 1 for score in winner.scorecard.scores)
     return environment.get_template("report.html.jinja").render(
         run=run,
+        title=Path(run.task).name or run.task,  # a task is often named by its folder
         numbers=numbers,
         words=words,
         t=words.text,
