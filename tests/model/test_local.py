@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 
 from sadari.errors import ModelError
 from sadari.model import load_model
@@ -17,7 +18,8 @@ from sadari.model.chat import render_prompt
 from sadari.model.local import LocalModel
 from sadari.types import Message, OneOf, Request, ToolSpec
 
-from .layouts import LAYOUTS
+from .conftest import RecordingModel
+from .layouts import LAYOUTS, make_tokenizer
 
 SYSTEM = Message("system", "안녕하세요, 고객님. The refund policy: returns are accepted within seven days of delivery. " * 3)
 TEXTS = (
@@ -156,6 +158,52 @@ def test_an_answer_ends_at_the_end_of_the_context(local_model):
 
     assert generation.finish != "error"
     assert generation.usage.prompt_tokens + generation.usage.completion_tokens <= 768
+
+
+def test_a_model_with_a_running_state_is_never_padded_and_still_exact(tmp_path):
+    """Convolution layers (LFM2) would take padding into their state: such requests are decoded one by one."""
+    tokenizer = make_tokenizer(LAYOUTS["qwen2"])
+    torch.manual_seed(0)
+    config = transformers.Lfm2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=48,
+        intermediate_size=96,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        layer_types=["conv", "full_attention", "conv"],
+        max_position_embeddings=768,
+        initializer_range=0.15,
+        eos_token_id=tokenizer.convert_tokens_to_ids("<|im_end|>"),
+    )
+    transformers.Lfm2ForCausalLM(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    model = RecordingModel(tmp_path)
+
+    model.generate(requests(shared=True))
+
+    assert [model.tokens[i] for i in range(len(TEXTS))] == [tokens_of_plain_transformers(model, r) for r in requests(shared=True)]
+    assert dict(model.rank_options(replace(requests()[1], constraint=OneOf(("환불", "교환")))))
+
+
+def test_a_model_without_a_key_value_cache_is_refused(tmp_path):
+    tokenizer = make_tokenizer(LAYOUTS["qwen2"])
+    config = transformers.MambaConfig(vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, state_size=4)
+    transformers.MambaForCausalLM(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="'mamba' keep no key-value cache"):
+        LocalModel(tmp_path)
+
+
+def test_the_bundled_model_is_loaded_by_its_name():
+    pytest.importorskip("sadari.mini")
+    from sadari.mini import MINI_PATH
+
+    if not (MINI_PATH / "model.safetensors").is_file():
+        pytest.skip("the bundled weights are not here")
+    model = load_model("mini")
+    assert model.name == "mini"
+    assert [g.finish for g in model.generate(requests())] != ["error"] * len(TEXTS)
 
 
 def test_no_requests_give_no_generations(local_model):
@@ -331,6 +379,15 @@ def test_an_adapter_of_another_base_is_refused(checkpoint, tmp_path):
     adapter = make_adapter(checkpoint("qwen2"), tmp_path / "adapter")
     with pytest.raises(ModelError, match=r"adapter: this adapter was trained on .*qwen2, not on .*llama"):
         LocalModel(checkpoint("llama"), adapter=adapter)
+
+
+def test_an_adapter_of_the_same_shape_over_other_weights_is_refused(checkpoint, tmp_path):
+    adapter = make_adapter(checkpoint("qwen2"), tmp_path / "adapter")
+    tuned = copy_of(checkpoint("qwen2"), tmp_path)
+    LocalModel(tuned, adapter=adapter)  # a mere copy is the same base
+    change_weights(tuned, lambda w: w["model.norm.weight"].mul_(1.01))
+    with pytest.raises(ModelError, match=r"trained on .*qwen2, not on .*copy"):
+        LocalModel(tuned, adapter=adapter)
 
 
 def test_an_adapter_of_another_shape_is_refused(checkpoint, tmp_path):

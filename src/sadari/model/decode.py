@@ -141,16 +141,10 @@ class Batch:
 
     def _forward(self, ids: Tensor, positions: Tensor, last: int) -> Tensor:
         self._positions = torch.cat([self._positions, positions], dim=1)
-        out = self.model(
-            input_ids=ids,
-            position_ids=positions.clamp(min=0),
-            attention_mask=self._mask(positions) if self.is_masked else None,
-            past_key_values=self._cache,
-            use_cache=True,
-            logits_to_keep=last,
-        )
+        placed = {"position_ids": positions.clamp(min=0), "attention_mask": self._mask(positions)} if self.is_masked else {}
+        out = self.model(input_ids=ids, past_key_values=self._cache, use_cache=True, logits_to_keep=last, **placed)
         logits: Tensor = out.logits
-        return logits
+        return logits[:, -last:]
 
     def _mask(self, positions: Tensor) -> Tensor | dict[str, Tensor]:
         """Additive mask of shape (B, 1, q, K), or one per kind of layer."""

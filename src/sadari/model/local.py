@@ -1,6 +1,7 @@
 """Any causal language model of `transformers`, in this process: loading with clear errors, and exact batched decoding."""
 
-import json
+import hashlib
+import inspect
 import math
 import os
 import time
@@ -25,6 +26,9 @@ SHARED_PREFIX = 64
 
 LOGITS_BYTES = 256 * 2**20
 """Most memory for the scores of several columns at once."""
+
+FINGERPRINT_BYTES = 2**20
+"""Read from either end of a weight file to tell two models apart."""
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -71,6 +75,8 @@ class LocalModel:
         config = self.model.config.get_text_config(decoder=True)
         self.context: int | None = getattr(config, "max_position_embeddings", None)
         """Most tokens of prompt and answer together; None if the model does not say."""
+        self._hidden = set(self.tokenizer.all_special_ids) - {self.tokenizer.convert_tokens_to_ids(m) for m in MARKERS}
+        self._end_ids: frozenset[int] | None = None
         self._tries: dict[OneOf, OptionTrie] = {}
         self._tokenise: Tokenise | None = None
 
@@ -266,8 +272,13 @@ class LocalModel:
                 return
 
     def _stop_at(self, row: "_Row") -> str | None:
+        stops = [s for s in row.request.stop if s]
+        reach = max((len(s.encode()) for s in stops), default=0) + 4  # a token is at least a byte; 4 for a character cut in two
+        tail = self._text(row.out[-reach:])
+        if not any(s in tail for s in stops):
+            return None
         text = self._text(row.out)
-        cuts = [text.index(s) for s in row.request.stop if s and s in text]
+        cuts = [text.index(s) for s in stops if s in text]
         return text[: min(cuts)] if cuts else None
 
     def _finish(self, row: "_Row") -> Generation:
@@ -284,13 +295,12 @@ class LocalModel:
 
     def _text(self, ids: Sequence[int]) -> str:
         """Generated tokens as text, without special tokens other than those that mark tool calls."""
-        hidden = set(self.tokenizer.all_special_ids) - {self.tokenizer.convert_tokens_to_ids(m) for m in MARKERS}
-        kept = [i for i in ids if i not in hidden]
+        kept = [i for i in ids if i not in self._hidden]
         return str(self.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
     def _ends(self) -> frozenset[int]:
         """Tokens that end an answer: of the generation config, the config, the tokenizer, and the template's end of turn."""
-        if not hasattr(self, "_end_ids"):
+        if self._end_ids is None:
             ends: set[int] = set()
             for where in (self.model.generation_config, self.model.config, self.tokenizer):
                 value = getattr(where, "eos_token_id", None)
@@ -421,6 +431,10 @@ def _load_weights(source: str, precision: Precision) -> Any:
     finally:
         if shows_progress:
             logging.enable_progress_bar()
+    if "past_key_values" not in inspect.signature(model.forward).parameters:
+        raise ModelError(
+            f"{source}: models of the kind {model.config.model_type!r} keep no key-value cache and cannot run here yet."
+        )
     for kind, what in (
         ("missing_keys", "misses"),
         ("mismatched_keys", "has in other shapes"),
@@ -486,16 +500,23 @@ def _with_adapter(model: Any, source: str, folder: Path) -> Any:
 
 
 def _other_base(recorded: str | None, source: str) -> str | None:
-    """The base that the adapter names, if it is surely another one than `source`; a folder may have been moved."""
-    if not recorded or recorded == source or recorded == "mini":
+    """The base that the adapter names, if it is surely another one than `source`; a folder may have been moved or copied."""
+    if not recorded or recorded == source:
         return None
     if Path(recorded).is_dir() and Path(source).is_dir():
-        a, b = (
-            json.loads((Path(p) / "config.json").read_text(encoding="utf-8"))
-            for p in (recorded, source)
-            if (Path(p) / "config.json").is_file()
-        )
-        shape = ("model_type", "hidden_size", "num_hidden_layers", "vocab_size")
-        return recorded if any(a.get(k) != b.get(k) for k in shape) else None
-    is_hub = [not Path(p).is_dir() and p.count("/") <= 1 and not p.startswith((".", "/")) for p in (recorded, source)]
+        return recorded if _fingerprint(Path(recorded)) != _fingerprint(Path(source)) else None
+    is_hub = [not Path(p).is_dir() and p.count("/") == 1 and not p.startswith((".", "/")) for p in (recorded, source)]
     return recorded if all(is_hub) else None
+
+
+def _fingerprint(folder: Path) -> str:
+    """What tells two model folders apart: sizes and both ends of the weight files."""
+    found = hashlib.sha256()
+    for path in sorted(folder.glob("*.safetensors")):
+        size = path.stat().st_size
+        found.update(f"{path.name} {size}".encode())
+        with path.open("rb") as f:
+            found.update(f.read(FINGERPRINT_BYTES))
+            f.seek(max(0, size - FINGERPRINT_BYTES))
+            found.update(f.read(FINGERPRINT_BYTES))
+    return found.hexdigest()
