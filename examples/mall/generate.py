@@ -24,6 +24,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ NEAR_DUPLICATE = 0.8  # Jaccard of character 5-grams
 
 # --- Korean particles --------------------------------------------------------------------------------------------------
 
-PARTICLES = {"은": "는", "이": "가", "을": "를", "과": "와", "으로": "로", "이에요": "예요", "입니다": "입니다"}
+PARTICLES = {"은": "는", "이": "가", "을": "를", "과": "와", "으로": "로", "이에요": "예요"}  # after a consonant: after a vowel
 
 
 class Noun(str):
@@ -102,9 +103,13 @@ def read_facts(folder: Path) -> tuple[dict[str, str], list[Fact]]:
                 section, split = f"{page}#{texts[page].count('## ') + 1}", marked or page_split
                 texts[page] = texts[page].rstrip(" \n") + f"\n\n{line}\n\n"
             elif line.startswith("> "):
-                how, intent, rest = re.fullmatch(r"> (?=\w+ ?([:?]))(\w+) ?[:?] (.*)", line).group(1, 2, 3)  # type: ignore[union-attr]
-                facts[-1].intent = intent
-                (facts[-1].phrases if how == ":" else facts[-1].questions).extend(rest.split(" / "))
+                match = re.fullmatch(r"> (\w+)(:| \?) (.+)", line)
+                if not match:
+                    raise ValueError(
+                        f'{path.name}: cannot read "{line}". Write "> intent: phrase / phrase" or "> intent ? question".'
+                    )
+                facts[-1].intent = match[1]
+                (facts[-1].phrases if match[2] == ":" else facts[-1].questions).extend(match[3].split(" / "))
             elif line:
                 required = [_spellings(braced.split("|")) for braced in re.findall(r"\{(.*?)\}", line)]
                 sentence = re.sub(r"\{([^}|]*)[^}]*\}", r"\1", line)
@@ -218,11 +223,7 @@ def make_rows(split: str, facts: Sequence[Fact], unanswerable: dict[str, list[li
         more = fact.language == "en" or (split == "test" and asker.rng.random() < 0.35)
         for question in asker.ask(fact, ROWS_PER_FACT[split] + more):
             rows.append(_row(question, [fact], asker))
-    pairs = [
-        (a, b)
-        for a, b in zip(asked, asked[1:], strict=False)
-        if a.section == b.section and a.language == "ko" and _can_join(a) and _can_join(b)
-    ]
+    pairs = [(a, b) for a, b in pairwise(asked) if a.section == b.section and a.language == "ko" and _can_join(a) and _can_join(b)]
     refusals = sum(map(len, unanswerable[split]))
     wanted = round((len(rows) + refusals) * SHARE_OF_PAIRS / (1 - SHARE_OF_PAIRS))
     for a, b in asker.rng.sample(pairs, min(wanted, len(pairs))):
@@ -305,6 +306,7 @@ def measure(
     intents = {split: {row["tags"][0] for row in rows if not row["abstain"]} for split, rows in (("train", train), ("test", test))}
     pages = {split: {row["tags"][2] for row in rows if not row["abstain"]} for split, rows in (("train", train), ("test", test))}
     templates = {split: set(used) for split, used in asker.used.items()}
+    all_templates = templates["train"] | templates["test"]
     both = [*train, *test]
     return {
         "pages": len(texts),
@@ -316,8 +318,8 @@ def measure(
         "intents": len(intents["train"] | intents["test"]),
         "intents only in test": len(intents["test"] - intents["train"]),
         "pages asked only in test": len(pages["test"] - pages["train"]),
-        "templates": len(templates["train"] | templates["test"]),
-        "share of templates only in test": len(templates["test"] - templates["train"]) / len(templates["train"] | templates["test"]),
+        "templates": len(all_templates),
+        "share of templates only in test": len(templates["test"] - templates["train"]) / len(all_templates),
         "share of unanswerable train rows": _share(train, lambda row: row["abstain"]),
         "share of unanswerable test rows": _share(test, lambda row: row["abstain"]),
         "share of two-sentence answers": _share(both, lambda row: "pair" in row["tags"]),
