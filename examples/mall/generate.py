@@ -347,7 +347,8 @@ def _ngrams(text: str, n: int = 5) -> set[str]:
 
 
 def _is_near(grams: set[str], others: Sequence[set[str]]) -> bool:
-    return any(len(grams & other) >= NEAR_DUPLICATE * len(grams | other) for other in others)
+    alike = (other for other in others if min(len(grams), len(other)) >= NEAR_DUPLICATE * max(len(grams), len(other)))
+    return any(len(grams & other) >= NEAR_DUPLICATE * len(grams | other) for other in alike)
 
 
 def stale_files(files: dict[str, str]) -> Iterator[str]:
