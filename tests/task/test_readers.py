@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from sadari.errors import DataError
 from sadari.task import read_examples, scan_rows
@@ -308,6 +310,22 @@ def test_tool_schemas_with_python_type_names_are_understood(tmp_path: Path) -> N
     assert read_row(tmp_path, row).tools[0].parameters["type"] == "object"
 
 
+def test_a_schema_that_points_elsewhere_is_named_and_not_fetched(tmp_path: Path) -> None:
+    turns = [{"role": "user", "content": "q"}, {"role": "assistant", "tool_calls": [{"name": "f", "arguments": {"city": "x"}}]}]
+    row = {"tools": [{"name": "f", "parameters": {"$ref": "http://127.0.0.1:9/schema"}}], "messages": turns}
+    assert "arguments: cannot be checked (" in problems_of(write_rows(tmp_path / "a.jsonl", row))
+
+
+def test_half_a_surrogate_pair_in_an_argument_is_named(tmp_path: Path) -> None:
+    turns = [
+        {"role": "user", "content": "q"},
+        {"role": "assistant", "tool_calls": [{"name": "f", "arguments": {"city": "\ud83d"}}]},
+    ]
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"messages": turns}))
+    assert "messages[1].tool_calls[0].arguments: holds half of a surrogate pair" in problems_of(path)
+
+
 def test_duplicate_ids_name_both_lines(tmp_path: Path) -> None:
     rows = [{"id": name, "input": text, "output": "x"} for name, text in (("a", "1"), ("b", "2"), ("a", "3"))]
     assert 'a.jsonl line 3: id: "a" also stands on line 1.' in problems_of(write_rows(tmp_path / "a.jsonl", *rows))
@@ -380,3 +398,74 @@ def test_real_rows_are_read_whole(shared_data: Path) -> None:
     assert len(read_examples(shared_data / "banking77" / "train.csv")) == 10_003
     assert len(read_examples(shared_data / "ko-chatbot" / "train.jsonl")) == 8_750
     assert all(example.reference.spans for example in read_examples(shared_data / "ko-wiki-qa" / "test.jsonl"))
+
+
+CALL = {"id": "c", "type": "function", "function": {"name": "get_weather", "arguments": {"city": "서울"}}}
+WHOLE_ROWS: list[dict[str, Any]] = [
+    {
+        "tools": [{"type": "function", "function": WEATHER}],
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "q"}]},
+            {"role": "assistant", "content": None, "tool_calls": [CALL], "weight": 1},
+            {"role": "tool", "content": "맑음", "tool_call_id": "c"},
+            {"role": "assistant", "content": "a", "function_call": None},
+        ],
+        "reference": {"texts": ["a"], "facts": [["a"]], "calls": [CALL], "abstain": False},
+    },
+    {
+        "system": "s",
+        "conversations": [{"from": "human", "value": "q"}, {"from": "function_call", "value": "[]"}, {"from": "gpt", "value": "a"}],
+    },
+    {"system": "s", "history": [["q", "a"]], "instruction": "i", "input": "n", "output": "o"},
+    {
+        "id": 1,
+        "group": "g",
+        "tags": ["t"],
+        "question": "q",
+        "answers": [{"text": "a", "answer_start": 3}],
+        "relevant": ["d"],
+        "context": "c",
+    },
+    {"question": "q", "answers": {"text": ["a"], "answer_start": [3]}, "references": ["a"]},
+    {
+        "question": "q",
+        "answer": "a",
+        "spans": [{"document": "d", "start": 0, "end": 1, "quote": "a"}],
+        "facts": ["a"],
+        "abstain": 0,
+    },
+    {"prompt": [{"role": "user", "content": "q"}], "chosen": {"role": "assistant", "content": "a"}, "rejected": "b"},
+    {"prompt": "p", "completion": [{"role": "assistant", "content": "c"}]},
+    {"text": "t"},
+]
+scalars = (
+    st.none() | st.booleans() | st.integers(-3, 3) | st.floats() | st.sampled_from(["", "user", "[", "{}", "[1]", "가", "\ud83d"])
+)
+odd = (
+    scalars
+    | st.lists(scalars, max_size=2)
+    | st.dictionaries(st.sampled_from(["text", "name", "role", "type", "x"]), scalars, max_size=2)
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place inside a JSON value."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [*([path] if path else []), *(place for key, item in inner for place in places(item, (*path, key)))]
+
+
+@given(st.data())
+@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_row_however_odd_breaks_the_reader(tmp_path: Path, data: st.DataObject) -> None:
+    row = json.loads(json.dumps(data.draw(st.sampled_from(WHOLE_ROWS))))
+    for _ in range(data.draw(st.integers(1, 2))):
+        *way, last = data.draw(st.sampled_from(places(row)))
+        target = row
+        for key in way:
+            target = target[key]
+        target[last] = data.draw(odd)
+    path = tmp_path / "odd.jsonl"
+    path.write_text(json.dumps(row))
+    scan = scan_rows(path)
+    assert scan.rows or scan.problems
+    assert all("odd.jsonl" in problem for problem in scan.problems)

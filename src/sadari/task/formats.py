@@ -177,8 +177,9 @@ def _answers(row: Mapping[str, Any], name: str | None, problems: RowProblems) ->
             problems.add(name, "is empty. Fill it in or delete the line.")
         items, names = value, [f"{name}[{at}]" for at in range(len(value))]
     elif isinstance(value, Mapping) and isinstance(value.get("text"), list):  # SQuAD: {"text": [...], "answer_start": [...]}
-        begins = value.get("answer_start") or [None] * len(value["text"])
-        items = [{"text": text, "answer_start": begin} for text, begin in zip(value["text"], begins, strict=False)]
+        given = value.get("answer_start")
+        begins = given if isinstance(given, list) and len(given) == len(value["text"]) else [None] * len(value["text"])
+        items = [{"text": text, "answer_start": begin} for text, begin in zip(value["text"], begins, strict=True)]
         names = [f"{name}.text[{at}]" for at in range(len(items))]
     else:
         items, names = [value], [name]
@@ -199,7 +200,11 @@ def _system_turn(row: Mapping[str, Any], problems: RowProblems) -> list[Message]
 
 def _history(row: Mapping[str, Any], problems: RowProblems) -> list[Message]:
     turns: list[Message] = []
-    for at, pair in enumerate(row.get("history") or ()):
+    past = row.get("history") or []
+    if not isinstance(past, list):
+        problems.add("history", f"must be a list of pairs [question, answer], but is {kind_of(past)}.")
+        past = []
+    for at, pair in enumerate(past):
         if not isinstance(pair, list) or len(pair) != 2:
             problems.add(f"history[{at}]", "must be a pair [question, answer].")
             continue

@@ -13,6 +13,8 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import EMPTY_REGISTRY
 
 from sadari.task.text import nfc, nfc_deep
 from sadari.types import ROLES, Message, Role, ToolCall, ToolSpec
@@ -39,6 +41,8 @@ _SHAREGPT_ROLES: Mapping[str, Role] = {
 
 _SCHEMA_TYPES = {"dict": "object", "float": "number", "double": "number", "tuple": "array", "list": "array", "int": "integer"}
 _SCHEMA_TYPES |= {"str": "string", "bool": "boolean", "long": "integer"}
+
+_HALF_PAIR = "holds half of a surrogate pair, which no file can store. Write the character itself."
 
 
 @dataclass(slots=True)
@@ -71,7 +75,7 @@ def read_string(value: Any, name: str, problems: RowProblems, *, may_be_empty: b
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:
-        problems.add(name, "holds half of a surrogate pair, which no file can store. Write the character itself.")
+        problems.add(name, _HALF_PAIR)
         return ""
     return nfc(value)
 
@@ -227,7 +231,7 @@ def _read_tool(item: Any, name: str, problems: RowProblems) -> ToolSpec | None:
         problems.add(f"{name}.parameters", f"must be a JSON Schema object, but is {kind_of(parameters)}.")
         return None
     parameters = nfc_deep(_with_json_types(dict(parameters)))
-    fault = _schema_fault(_canonical(parameters))
+    fault = _schema_fault(_canonical(parameters)) if _is_storable(parameters) else _HALF_PAIR
     if fault:
         problems.add(f"{name}.parameters", f"is not a JSON Schema: {fault}")
         return None
@@ -284,6 +288,9 @@ def _read_call(item: Any, name: str, problems: RowProblems) -> ToolCall | None:
     if not isinstance(arguments, Mapping):
         problems.add(f"{name}.arguments", f"must be an object, but is {kind_of(arguments)}.")
         return None
+    if not _is_storable(arguments):
+        problems.add(f"{name}.arguments", _HALF_PAIR)
+        return None
     return ToolCall(tool_name, nfc_deep(dict(arguments)), str(call_id)) if tool_name else None
 
 
@@ -299,13 +306,26 @@ def check_calls(calls: Sequence[ToolCall], tools: Sequence[ToolSpec], name: str,
             hint = f" Did you mean `{close[0]}`?" if close else f" Declared are: {', '.join(known)}."
             problems.add(f"{name}[{at}].name", f'"{call.name}" is not among the tools of this row.{hint}')
             continue
-        for error in sorted(
-            _validator(_canonical(tool.parameters)).iter_errors(dict(call.arguments)), key=lambda e: list(map(str, e.path))
-        ):
-            path = ".".join(["arguments", *map(str, error.path)])
-            problems.add(
-                f"{name}[{at}].{path}", f"{_short(error.message)}, says the schema of `{call.name}`. Mend the call or the schema."
-            )
+        for where, what in _argument_faults(call, tool):
+            remedy = f"says the schema of `{call.name}`. Mend the call or the schema."
+            problems.add(f"{name}[{at}].{where}", f"{_short(what)}, {remedy}")
+
+
+def _argument_faults(call: ToolCall, tool: ToolSpec) -> list[tuple[str, str]]:
+    """Where the arguments differ from the schema, and how."""
+    try:
+        errors = list(_validator(_canonical(tool.parameters)).iter_errors(dict(call.arguments)))
+    except (Unresolvable, RecursionError) as error:
+        return [("arguments", f"cannot be checked ({error})")]
+    return sorted((".".join(["arguments", *map(str, error.path)]), error.message) for error in errors)
+
+
+def _is_storable(value: Any) -> bool:
+    try:
+        _canonical(value).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _canonical(value: Any) -> str:
@@ -314,7 +334,7 @@ def _canonical(value: Any) -> str:
 
 @lru_cache(maxsize=2048)
 def _validator(schema: str) -> Draft202012Validator:
-    return Draft202012Validator(json.loads(schema))
+    return Draft202012Validator(json.loads(schema), registry=EMPTY_REGISTRY)  # the default one opens `$ref` addresses
 
 
 @lru_cache(maxsize=2048)
