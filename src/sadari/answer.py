@@ -9,9 +9,9 @@ from pathlib import Path
 from sadari.errors import DataError, SadariError
 from sadari.files import read_lines
 from sadari.prompt import compose, final_answer
-from sadari.retrieve import Chunk, LexicalIndex, chunk_documents, cite, sentence_spans
+from sadari.retrieve import LexicalIndex, chunk_documents, cite, sentence_spans
 from sadari.task.duplicates import DuplicateIndex
-from sadari.types import Answer, Document, Example, Generation, Message, Model, OneOf, Request, Span, System
+from sadari.types import Answer, Chunk, Document, Example, Generation, Message, Model, OneOf, Request, Span, System
 
 MODELS_KEPT = 2
 """Loaded models that an `Engine` keeps in memory."""
@@ -79,12 +79,9 @@ class Answerer:
             passages = tuple(chunks[h.position] for h in hits)
             coverage = hits[0].coverage if hits else 0.0
         if self._examples is not None:
-            wanted = max(
-                system.prompt.shots, system.retrieval.k if system.retrieval and system.retrieval.source == "examples" else 0
-            )
-            found = self._examples.similar(example, wanted, training)
-            shots = found[: system.prompt.shots]
-            similar = found if system.retrieval is not None and system.retrieval.source == "examples" else []
+            listed = system.retrieval.k if system.retrieval is not None and system.retrieval.source == "examples" else 0
+            found = self._examples.similar(example, max(system.prompt.shots, listed), training)
+            shots, similar = found[: system.prompt.shots], found[:listed]
         messages = compose(system.prompt, example.prompt, passages=passages, similar=similar, shots=shots)
         request = Request(
             messages=messages,
@@ -121,7 +118,8 @@ class Answerer:
 
 def coverage_of(system: System, examples: Sequence[Example]) -> list[float]:
     """For each example, the share of its question's term weight that the best passage holds, in [0, 1]."""
-    assert system.retrieval is not None and system.documents is not None
+    assert system.retrieval is not None
+    assert system.documents is not None
     _, index = _passage_index(system.documents, system.retrieval.chunk_chars)
     hits = [index.search(e.question, 1) for e in examples]
     return [h[0].coverage if h else 0.0 for h in hits]
@@ -132,11 +130,11 @@ class Engine:
 
     def __init__(self, load: Callable[[System], Model]) -> None:
         self._load = load
-        self._models: dict[tuple[str, Path | None, str], Model] = {}
+        self._models: dict[tuple[str, Path | None, str, str | None], Model] = {}
 
     def model(self, system: System) -> Model:
         """The model of `system`, loaded."""
-        key = (system.model, system.adapter, system.precision)
+        key = (system.model, system.adapter, system.precision, system.base_url)
         model = self._models.pop(key, None) or self._load(system)
         self._models[key] = model  # last used, last dropped
         while len(self._models) > MODELS_KEPT:
@@ -151,13 +149,20 @@ class Engine:
         """Answers, and the wall seconds they took, the loading of the model not counted."""
         answerer = self.answerer(system)
         started = time.perf_counter()
-        try:
-            answers = answerer.answer(examples)
-        except SadariError:
-            raise
-        except Exception as error:  # a crash of the model is a wrong answer, counted, not the end of the climb
-            answers = [Answer("", error=f"{type(error).__name__}: {error}") for _ in examples]
+        answers = _answer_despite_crashes(answerer, examples)
         return answers, time.perf_counter() - started
+
+
+def _answer_despite_crashes(answerer: Answerer, examples: Sequence[Example]) -> list[Answer]:
+    """A crash of the model is a wrong answer, counted, not the end of the climb; after one, each example is asked alone."""
+    try:
+        return answerer.answer(examples)
+    except SadariError:
+        raise
+    except Exception as error:
+        if len(examples) == 1:
+            return [Answer("", error=f"{type(error).__name__}: {error}")]
+        return [answer for example in examples for answer in _answer_despite_crashes(answerer, [example])]
 
 
 class _ExamplePool:

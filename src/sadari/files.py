@@ -2,9 +2,10 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,19 +22,18 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         RunError: If the disk is full or the folder cannot be written; names the path.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with draft.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
     except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise RunError(
-            f"{path} cannot be written: {error.strerror}. Free space or mend the folder, then run the same command again."
-        ) from error
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise _cannot_write(path, error) from error
 
 
 @contextmanager
@@ -51,12 +51,21 @@ def whole_folder(path: Path) -> Iterator[Path]:
         if path.exists():
             shutil.rmtree(path)
         draft.replace(path)
-    except OSError as error:
-        raise RunError(
-            f"{path} cannot be written: {error.strerror or error}. Free space or mend the folder, then run the same command again."
-        ) from error
+    except Exception as error:
+        if isinstance(error, OSError) or _WRITE_FAILED.search(str(error)):
+            raise _cannot_write(path, error) from error
+        raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+_WRITE_FAILED = re.compile("I/O error|IoError|No space left|failed writing|unexpected pos")
+"""How torch and safetensors tell that the disk is full: their errors are no `OSError`s."""
+
+
+def _cannot_write(path: Path, error: Exception) -> RunError:
+    why = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
+    return RunError(f"{path} cannot be written: {why}. Free space or mend the folder, then run the same command again.")
 
 
 def to_json(value: Any, kind: Any = None) -> str:
@@ -76,7 +85,8 @@ def read_json(path: Path, kind: type[T]) -> T:
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror}.") from error
     except ValueError as error:
-        raise RunError(f"{path} is damaged: it does not hold a {kind.__name__}. Delete it and run again. ({error})") from error
+        why = str(error).splitlines()[0]
+        raise RunError(f"{path} is damaged: it holds no {kind.__name__.strip('_')} ({why}). Delete it and run again.") from error
 
 
 def kept(path: Path, kind: type[T], make: Callable[[], T]) -> T:

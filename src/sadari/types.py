@@ -69,6 +69,17 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class Chunk:
+    """Characters `[start, end)` of a document, under its title and the nearest heading: what is retrieved."""
+
+    document: str
+    title: str
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reference:
     """What a right answer is.
 

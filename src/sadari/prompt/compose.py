@@ -1,10 +1,12 @@
-"""The messages a System sends for one conversation. Training renders rows through the same function, so what is trained is served."""
+"""The messages a System sends for one conversation.
+
+Training renders rows through the same function, so what is trained is served.
+"""
 
 import re
 from collections.abc import Sequence
 
-from sadari.retrieve import Chunk
-from sadari.types import Example, Message, Prompt
+from sadari.types import Chunk, Example, Message, Prompt
 
 ANSWER_MARKS = {"ko": "답:", "en": "Answer:"}
 """What stands before the final answer when reasoning was asked for."""

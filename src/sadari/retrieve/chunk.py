@@ -2,24 +2,12 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import pairwise
 
 from sadari.retrieve.text import sentence_spans
-from sadari.types import Document
+from sadari.types import Chunk, Document
 
 _HEADING = re.compile(r"^#{1,6}[ \t]+(.+?)[ \t]*#*$", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Characters `[start, end)` of a document, under its title and the nearest heading."""
-
-    document: str
-    title: str
-    start: int
-    end: int
-    text: str
 
 
 def chunk_documents(documents: Iterable[Document], chunk_chars: int) -> list[Chunk]:

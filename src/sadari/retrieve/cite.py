@@ -3,9 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from sadari.retrieve.chunk import Chunk
 from sadari.retrieve.text import search_terms, sentence_spans
-from sadari.types import Span
+from sadari.types import Chunk, Span
 
 MARKER = re.compile(r"\s*\[\d{1,2}\]")
 """A citation mark such as "[2]", as models write it."""

@@ -56,7 +56,8 @@ class TuneRung:
         model = workshop.load(incumbent)
         if not isinstance(model, LocalModel):
             raise ModelError(
-                f"{incumbent.model} runs elsewhere and cannot be tuned here. Take `{self.name}` out of the ladder, or use a local model."
+                f"{incumbent.model} runs elsewhere and cannot be tuned here. "
+                f"Take `{self.name}` out of the ladder, or use a local model."
             )
         tuned = _Tuned(self.name, model, config, workshop.seed)
         answerer = Answerer(system, model)
