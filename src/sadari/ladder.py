@@ -22,7 +22,13 @@ class Measure(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When to stop before the top. `time_s` and `cost` count what was built and measured, not what was waited for."""
+    """When to stop before the top. `time_s` and `cost` count what was built and measured, not what was waited for.
+
+    Args:
+        target: Quality that is enough, in [0, 1].
+        time_s: Seconds.
+        cost: Money in `money.currency`: machine seconds at their price, what rungs paid elsewhere, and every test request.
+    """
 
     target: float | None = None
     time_s: float | None = None
@@ -37,17 +43,17 @@ def climb(ladder: Sequence[Rung], start: System, task: Task, workdir: Path, meas
     arguments, the climb continues there.
     """
     incumbent, card = start, None
-    spent_s = 0.0
+    spent = Cost()
     for index, rung in enumerate(ladder):
         place = workdir / f"{index}-{rung.name}"
         build = partial(rung.build, incumbent, task.train, task.validation, place / "work")
         built = kept(place / "built.json", Built, partial(_timed, build))
         challenger = kept(place / "scorecard.json", Scorecard, partial(measure, rung.name, built.system, task.test))
         verdict = kept(place / "verdict.json", Verdict, partial(_decide, card, challenger, built, task, len(ladder) - 1))
-        spent_s += built.cost.seconds + _seconds(challenger)
+        spent = _added(spent, built, challenger, task.money)
         if card is None or verdict.taken:
             incumbent, card = built.system, challenger
-        ends = _end_reason(card, limits, task, spent_s, last=index + 1 == len(ladder))
+        ends = _end_reason(card, limits, task, spent, last=index + 1 == len(ladder))
         yield Step(index, rung.name, built, challenger, verdict, ends)
         if ends:
             return
@@ -74,19 +80,29 @@ def _decide(card: Scorecard | None, challenger: Scorecard, built: Built, task: T
     )
 
 
-def _end_reason(card: Scorecard, limits: Limits, task: Task, spent_s: float, *, last: bool) -> str:
+def _added(spent: Cost, built: Built, card: Scorecard, money: Money) -> Cost:
+    """What was spent, with the building and the measuring of one more rung."""
+    measuring_s = len(card.ids) / card.throughput if card.throughput else 0.0
+    building = built.cost.money + built.cost.seconds / 3600 * (money.machine_hour or 0.0)
+    measuring = card.cost_per_request * len(card.ids)
+    return Cost(spent.seconds + built.cost.seconds + measuring_s, spent.money + building + measuring)
+
+
+def _end_reason(card: Scorecard, limits: Limits, task: Task, spent: Cost, *, last: bool) -> str:
     korean = task.language == "ko"
     if limits.target is not None and card.quality >= limits.target:
         return f"목표 {limits.target:.0%}에 도달했습니다." if korean else f"The target of {limits.target:.0%} is met."
     if last:
         return "사다리의 끝입니다." if korean else "This is the top of the ladder."
-    if limits.time_s is not None and spent_s >= limits.time_s:
+    if limits.time_s is not None and spent.seconds >= limits.time_s:
         return (
             f"시간 예산 {limits.time_s:.0f}초를 다 썼습니다." if korean else f"The time budget of {limits.time_s:.0f} s is spent."
         )
-    if limits.cost is not None and task.money.machine_hour is not None and spent_s / 3600 * task.money.machine_hour >= limits.cost:
+    if limits.cost is not None and spent.money >= limits.cost:
         return f"비용 예산 {limits.cost:,.0f}을 다 썼습니다." if korean else f"The money budget of {limits.cost:,.0f} is spent."
-    if _cannot_pay(card, task.money):
+    if card.quality == 1.0:
+        return "모든 답이 맞아 더 나아질 것이 없습니다." if korean else "Every answer is right: there is nothing left to gain."
+    if _cannot_pay(card, task):
         return (
             "남은 오답을 모두 고쳐도 다음 단계의 비용을 넘지 못합니다."
             if korean
@@ -95,11 +111,10 @@ def _end_reason(card: Scorecard, limits: Limits, task: Task, spent_s: float, *, 
     return ""
 
 
-def _cannot_pay(card: Scorecard, money: Money) -> bool:
-    """Whether even a system without errors, at the price of the incumbent, would not earn its building (one machine hour)."""
-    needed = smallest_gain_that_pays(money, 0.0, money.machine_hour or 0.0)
-    return needed is not None and 1.0 - card.quality <= needed
+def _cannot_pay(card: Scorecard, task: Task) -> bool:
+    """Whether even a system without errors, at the price of the incumbent, would not be taken.
 
-
-def _seconds(card: Scorecard) -> float:
-    return len(card.ids) / card.throughput if card.throughput else 0.0
+    It would have to gain `score.min_gain`, and to earn its building (one machine hour).
+    """
+    pays = smallest_gain_that_pays(task.money, 0.0, task.money.machine_hour or 0.0)
+    return 1.0 - card.quality <= max(task.score.min_gain, pays or 0.0)

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,13 +19,14 @@ from pathlib import Path
 import sadari
 from sadari.answer import Answerer, Engine
 from sadari.bundle import save_bundle
-from sadari.errors import RunError
+from sadari.errors import ConfigError, RunError
 from sadari.files import kept, read_lines, to_json, write_lines, write_text
 from sadari.ladder import Limits, climb
 from sadari.measure import choose_scorer, is_priced, make_scorecard
 from sadari.measure.report import RunData, failing_examples, run_json, write_report
+from sadari.mini import MINI_PATH
 from sadari.model import load_model
-from sadari.rungs import BaselineRung, make_rung
+from sadari.rungs import BaselineRung, check_options, make_rung
 from sadari.task import Task
 from sadari.types import Answer, Document, Example, Model, Prompt, Rung, Scorecard, Scorer, Step, System, Workshop
 
@@ -33,6 +35,9 @@ PIECE = 32
 
 RUNG_SHARES = {"prompt": 0.10, "retrieval": 0.15, "lora": 0.25, "full": 0.40}
 """Share of the time budget that building each rung may take; what is left is for measuring. Others get an equal part of half."""
+
+ENDS = 2**20
+"""Bytes of either end of a model's file by which its change is seen."""
 
 QUICK_TIME_S = 75.0
 QUICK_TEST = 80
@@ -112,8 +117,10 @@ def run_climb(task: Task, options: ClimbOptions, tell: Tell) -> Iterator[Step]:
     folder without computing anything.
 
     Raises:
-        RunError: If another climb is at work in this task's folder.
+        ConfigError: If the ladder or the budget of the task cannot be climbed with.
+        RunError: If another climb is at work in this task's folder, or it cannot be written.
     """
+    check_climb(task)
     task = quick_task(task) if options.quick else task
     with _only_climb(task.folder / "runs"):
         folder = _folder_of(task, options)
@@ -127,7 +134,7 @@ def _climb_in(folder: Path, task: Task, options: ClimbOptions, tell: Tell) -> It
     scorer = scorer_of(task)
     measurer = Measurer(Engine(_load), scorer, task, folder / "pieces", tell)
     documents = _write_documents(task, folder)
-    start = System(model=task.model, base_url=task.base_url)
+    start = System(model=task.model, base_url=task.base_url, abstention=_abstention(task))
     budget_s = QUICK_TIME_S if options.quick else task.budget.time_s
 
     def workshop(name: str) -> Workshop:
@@ -154,11 +161,33 @@ def _climb_in(folder: Path, task: Task, options: ClimbOptions, tell: Tell) -> It
         _write_predictions(folder, step, task, measurer)
         steps.append(step)
         yield step
+    if all((folder / name).exists() for name in ("result.json", "report.html", "best")):
+        return  # finished before: what may be in use is not written again
     winner = max(s.index for s in steps if s.index == 0 or s.verdict.taken)
     save_bundle(steps[winner].built.system, folder / "best")
     run = _run_data(folder, task, options, scorer, steps, winner)
     write_report(run, folder / "report.html")
     write_text(folder / "result.json", json.dumps(run_json(run), ensure_ascii=False, indent=2) + "\n")
+
+
+def check_climb(task: Task) -> None:
+    """Check what can be checked before anything is built.
+
+    Raises:
+        ConfigError: If an option of a rung is wrong, or a money budget is set that nothing counts against.
+    """
+    for rung in task.ladder:
+        check_options(rung.name, rung.options)
+    if task.budget.cost is not None and not is_priced(task.money):
+        raise ConfigError(
+            "`budget.cost` is set, but nothing has a price, so it could never be spent. Give `money.machine_hour`, or the prices "
+            "of 1,000 tokens of a remote model; or remove `budget.cost`."
+        )
+
+
+def run_folder(task: Task, options: ClimbOptions) -> Path:
+    """The folder of the newest climb of this very task with these options, or the one that it would get."""
+    return _folder_of(quick_task(task) if options.quick else task, replace(options, again=False))
 
 
 def run_folders(task_folder: Path) -> list[Path]:
@@ -175,7 +204,7 @@ def load_result(run: Path) -> dict[str, object]:
     """
     path = run / "result.json"
     if not path.is_file():
-        raise RunError(f"{run} is not a finished run: it holds no result.json. Run `sadari climb` again to finish it.")
+        raise RunError(f"{run}: no finished climb is here (no result.json). `sadari climb TASK` begins one, or finishes it.")
     try:
         result: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -200,6 +229,12 @@ def _few(examples: Sequence[Example], most: int, seed: int) -> tuple[Example, ..
     return tuple(e for e in examples if e.id in kept_ids)
 
 
+def _abstention(task: Task) -> str:
+    """What the company's own rows most often say where the documents do not hold the answer."""
+    said = Counter(e.reference.texts[0] for e in task.train if e.reference.abstain and e.reference.texts)
+    return said.most_common(1)[0][0] if said else System(task.model).abstention
+
+
 def _load(system: System) -> Model:
     return load_model(system.model, adapter=system.adapter, precision=system.precision, base_url=system.base_url)
 
@@ -210,8 +245,24 @@ def _config(task: Task, options: ClimbOptions) -> str:
         "task": task.config.model_dump(mode="json"),
         "options": {"quick": options.quick},
         "fingerprint": task.fingerprint,
+        "model_files": _files_of(task.model),
     }
     return json.dumps(resolved, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
+
+
+def _files_of(model: str) -> str:
+    """A hash of what stands behind the name of a local model, by the sizes and both ends of its files; "" for a remote one."""
+    path = MINI_PATH if model == "mini" else Path(model.removeprefix("scripted:"))
+    sha = hashlib.sha256()
+    files = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path] if path.is_file() else []
+    for file in files:
+        size = file.stat().st_size
+        sha.update(f"{file.name} {size}\0".encode())
+        with file.open("rb") as content:
+            sha.update(content.read(ENDS))
+            content.seek(max(0, size - ENDS))
+            sha.update(content.read())
+    return sha.hexdigest()[:16] if files else ""
 
 
 def _folder_of(task: Task, options: ClimbOptions) -> Path:
@@ -219,7 +270,7 @@ def _folder_of(task: Task, options: ClimbOptions) -> Path:
     config = _config(task, options)
     for run in reversed(runs):
         path = run / "config.json"
-        if path.is_file() and path.read_text(encoding="utf-8") == config:
+        if path.is_file() and path.read_bytes() == config.encode():
             if options.again and (run / "result.json").is_file():
                 break
             return run
@@ -242,9 +293,12 @@ def _only_climb(runs: Path) -> Iterator[None]:
             raise RunError(
                 f"another climb (process {handle.read().strip() or 'unknown'}) is at work in {runs}. Wait for it, or stop it."
             ) from None
-        handle.truncate(0)
-        handle.write(str(os.getpid()))
-        handle.flush()
+        try:
+            handle.truncate(0)
+            handle.write(str(os.getpid()))
+            handle.flush()
+        except OSError as error:
+            raise RunError(f"{runs} cannot be written: {error.strerror}. Free space, then run the same command again.") from error
         yield
 
 

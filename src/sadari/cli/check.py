@@ -14,12 +14,16 @@ def check(
     task: Annotated[Path, typer.Argument(help="Task folder, or its sadari.yaml.")] = Path("."),
     json: Annotated[bool, typer.Option("--json", help="Print the findings as one JSON document.")] = False,
 ) -> None:
-    """Read the whole task and say what is wrong with it, all at once: rows, splits, leaks, lengths, and what the test set can prove."""
+    """Read the whole task and say what is wrong with it, all at once.
+
+    Options, rows, splits, leaks, lengths, and what the test set can prove.
+    """
     from sadari.model import load_model
-    from sadari.run import scorer_of
+    from sadari.run import check_climb, scorer_of
     from sadari.task import load_task
 
     loaded = load_task(task)
+    check_climb(loaded)
     model = load_model(loaded.model, base_url=loaded.base_url)
     splits = {
         name: _split(getattr(loaded, name), model) for name in ("train", "validation", "test", "audit") if getattr(loaded, name)
@@ -49,8 +53,8 @@ def check(
         highlight=False,
     )
     output.print(
-        f"With {len(loaded.test)} test examples and {len(loaded.ladder)} rungs, a gain of about {found['smallest_provable_gain']:.1%} "
-        "can be proven (one answer in five changing).",
+        f"With {len(loaded.test)} test examples and {len(loaded.ladder)} rungs, a gain of about "
+        f"{found['smallest_provable_gain']:.1%} can be proven (one answer in five changing).",
         highlight=False,
     )
     for note in loaded.notes:
@@ -68,7 +72,7 @@ def _split(examples: tuple[Example, ...], model: Model) -> dict[str, Any]:
 
 
 def _smallest_gain(examples: int, rungs: int, changed: float = 0.2) -> float:
-    """The gain at which the paired test's normal approximation reaches 0.05/rungs, if a share `changed` of the answers change."""
+    """The gain at which the paired test reaches 0.05/rungs (normal approximation), if a share `changed` of the answers change."""
     from statistics import NormalDist
 
     return float(NormalDist().inv_cdf(1 - 0.025 / max(1, rungs)) * (changed / examples) ** 0.5)

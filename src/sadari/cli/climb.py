@@ -18,26 +18,25 @@ def climb(
 
     Stopped at any moment (Ctrl-C, a crash, a power cut), the same command goes on from the last finished piece of work.
     """
-    from sadari.run import ClimbOptions, load_result, run_climb, run_folders
+    from sadari.run import ClimbOptions, load_result, run_climb, run_folder
     from sadari.task import load_task
 
     loaded = load_task(task)
     for note in loaded.notes:
         errors.print(note, markup=False, highlight=False, style="yellow", soft_wrap=True)
+    options = ClimbOptions(quick, again)
     progress = Progress(errors)
     shown = errors if json else output
     steps = []
     with progress.shown():
-        for step in run_climb(loaded, ClimbOptions(quick, again), progress.tell):
+        for step in run_climb(loaded, options, progress.tell):
             steps.append(step)
             quality = f"{step.scorecard.quality:.1%}"
             shown.print(f"[bold]{step.rung}[/] {quality}", highlight=False)
             shown.print(f"  {step.verdict.reason}", markup=False, highlight=False, soft_wrap=True)
             for note in step.built.notes:
                 shown.print(f"  {note}", markup=False, highlight=False, style="dim", soft_wrap=True)
-    folder = max(
-        run_folders(loaded.folder), key=lambda p: (p / "result.json").stat().st_mtime if (p / "result.json").exists() else 0.0
-    )
+    folder = run_folder(loaded, options)
     result = load_result(folder)
     if json:
         print_json(result)

@@ -24,7 +24,6 @@ def evaluate(
     if json:
         print_json(scorecard_json(card))
         return
-    output.print(
-        f"{card.quality:.1%} ({card.low:.1%} to {card.high:.1%}) by {card.scorer} on {len(card.ids)} examples, {card.failures} failed"
-    )
+    interval = f"{card.quality:.1%} ({card.low:.1%} to {card.high:.1%})"
+    output.print(f"{interval} by {card.scorer} on {len(card.ids)} examples, {card.failures} failed", markup=False, highlight=False)
     output.print(f"{card.throughput:.1f} answers/s", highlight=False)

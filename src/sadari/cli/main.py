@@ -16,8 +16,8 @@ app = typer.Typer(
     name="sadari",
     help=(
         "Adapt a small language model to your work and prove that it paid.\n\n"
-        "Start with `sadari init mall --template support`, then `sadari check mall` and `sadari climb mall`. Everything runs on this "
-        "machine; nothing is sent anywhere unless the task names a remote model.\n\n"
+        "Start with `sadari init mall --template support`, then `sadari check mall` and `sadari climb mall`. "
+        "Everything runs on this machine; nothing is sent anywhere unless the task names a remote model.\n\n"
         "Exit codes: 0 done; 1 other errors; 2 the task file or a flag; 3 the data; 4 the model; 5 training; 6 the budget; "
         "7 the run folder; 130 stopped by Ctrl-C."
     ),
@@ -44,8 +44,8 @@ def main() -> NoReturn:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
-        app(standalone_mode=False)
-        sys.exit(0)
+        code = app(standalone_mode=False)  # Click returns the code of `typer.Exit` instead of raising it
+        sys.exit(code if isinstance(code, int) else 0)
     except typer.Exit as done:
         sys.exit(done.exit_code)
     except (KeyboardInterrupt, typer.Abort):
@@ -57,7 +57,8 @@ def main() -> NoReturn:
         sys.exit(error.exit_code)
     except Exception as error:
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # a misused flag, told by Click
-            errors.print(error.format_message(), markup=False, highlight=False)
-            errors.print("Say `sadari --help`, or `sadari VERB --help`.", markup=False, highlight=False)
+            if told := error.format_message().strip():  # without a verb the help was printed already
+                errors.print(told, markup=False, highlight=False)
+                errors.print("Say `sadari --help`, or `sadari VERB --help`.", markup=False, highlight=False)
             sys.exit(2)
         raise

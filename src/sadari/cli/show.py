@@ -8,7 +8,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from sadari.measure import format_p, p50_latency_s, p95_latency_s
 from sadari.types import Answer, Scorecard, Step
 
 
@@ -57,6 +56,8 @@ class Progress:
 
 def steps_table(steps: Sequence[Step], currency: str) -> Table:
     """One row per rung."""
+    from sadari.measure import format_p, p50_latency_s, p95_latency_s
+
     table = Table(header_style="bold", pad_edge=False)
     for name in (
         "rung",
@@ -91,6 +92,8 @@ def steps_table(steps: Sequence[Step], currency: str) -> Table:
 
 def scorecard_json(card: Scorecard) -> dict[str, Any]:
     """A scorecard for machines."""
+    from sadari.measure import p50_latency_s, p95_latency_s
+
     return {
         "scorer": card.scorer,
         "examples": len(card.ids),

@@ -24,9 +24,9 @@ def system_of(what: str) -> System:
         return load_bundle(folder)
     if (folder / "best" / SYSTEM_FILE).is_file():
         return load_bundle(folder / "best")
-    finished = [run for run in run_folders(folder) if (run / "best" / SYSTEM_FILE).is_file()] if folder.is_dir() else []
+    finished = [run for run in run_folders(folder) if (run / "result.json").is_file()] if folder.is_dir() else []
     if finished:
         return load_bundle(finished[-1] / "best")
-    if folder.is_dir() and not (folder / "config.json").is_file():
-        raise RunError(f"{what} holds neither a bundle nor a finished climb. Run `sadari climb {what}` first.")
+    if (folder / "steps").is_dir() or (folder.is_dir() and not (folder / "config.json").is_file()):
+        raise RunError(f"{what} holds neither a bundle nor a finished climb. `sadari climb TASK` begins one, or finishes it.")
     return System(model=what)

@@ -2,8 +2,18 @@
 
 from sadari.rungs.baseline import BaselineRung
 from sadari.rungs.prompt import PromptConfig, PromptRung
-from sadari.rungs.registry import IMPLEMENTED, make_rung
+from sadari.rungs.registry import IMPLEMENTED, check_options, make_rung
 from sadari.rungs.retrieval import RetrievalConfig, RetrievalRung
 from sadari.rungs.tune import TuneRung
 
-__all__ = ["IMPLEMENTED", "BaselineRung", "PromptConfig", "PromptRung", "RetrievalConfig", "RetrievalRung", "TuneRung", "make_rung"]
+__all__ = [
+    "IMPLEMENTED",
+    "BaselineRung",
+    "PromptConfig",
+    "PromptRung",
+    "RetrievalConfig",
+    "RetrievalRung",
+    "TuneRung",
+    "check_options",
+    "make_rung",
+]

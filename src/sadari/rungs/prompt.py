@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel, Field
 
@@ -15,7 +16,9 @@ from sadari.types import Built, Example, Prompt, System, Workshop
 class PromptConfig(BaseModel, frozen=True, extra="forbid"):
     """Settings of the prompt rung."""
 
-    shots: tuple[int, ...] = Field((0, 2, 5), description="Numbers of similar training examples to try, each 0 to 5.")
+    shots: tuple[Annotated[int, Field(ge=0, le=5)], ...] = Field(
+        (0, 2, 5), min_length=1, description="Numbers of similar training examples to try, each 0 to 5."
+    )
     chain_of_thought: tuple[bool, ...] = Field((False, True), description="Try answers with and without reasoning first.")
 
 

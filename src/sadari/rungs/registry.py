@@ -1,5 +1,6 @@
 """From the names in `ladder:` to rungs."""
 
+import difflib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -29,11 +30,28 @@ def make_rung(name: str, options: Mapping[str, Any], workshop: Workshop) -> Rung
     Raises:
         ConfigError: If there is no such rung, or an option is misspelt or out of range.
     """
+    return _MAKERS[name][1](check_options(name, options), workshop)
+
+
+def check_options(name: str, options: Mapping[str, Any]) -> BaseModel:
+    """The options of the rung called `name`, checked; nothing is built.
+
+    Raises:
+        ConfigError: As `make_rung`.
+    """
     if name not in _MAKERS:
         raise ConfigError(f"there is no rung {name!r}. This version has: {', '.join(IMPLEMENTED)}.")
-    kind, make = _MAKERS[name]
+    kind = _MAKERS[name][0]
     try:
-        return make(kind.model_validate(dict(options)), workshop)
+        return kind.model_validate(dict(options))
     except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise ConfigError(f"ladder: {name}: {told}. Its options are: {', '.join(kind.model_fields)}.") from error
+        told = "; ".join(_fault(detail, kind) for detail in error.errors())
+        raise ConfigError(f"ladder: {name}: {told} Its options are: {', '.join(kind.model_fields)}.") from error
+
+
+def _fault(detail: Any, kind: type[BaseModel]) -> str:
+    where = ".".join(map(str, detail["loc"]))
+    if detail["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(where, kind.model_fields, n=1)
+        return f"{where}: is no known option." + (f" Did you mean `{close[0]}`?" if close else "")
+    return f"{where}: {detail['msg'][0].lower()}{detail['msg'][1:]}, but is {detail['input']!r}."

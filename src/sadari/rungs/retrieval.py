@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, NonNegativeInt, PositiveInt
 
 from sadari.answer import coverage_of
 from sadari.files import write_lines
@@ -16,12 +16,14 @@ from sadari.types import Built, Example, Retrieval, System, Workshop
 class RetrievalConfig(BaseModel, frozen=True, extra="forbid"):
     """Settings of the retrieval rung."""
 
-    k: tuple[int, ...] = Field((2, 3), description="Numbers of passages to try.")
-    examples_k: tuple[int, ...] = Field(
-        (4, 8), description="Numbers of similar training examples to try where there are no documents."
+    k: tuple[PositiveInt, ...] = Field((2, 3), min_length=1, description="Numbers of passages to try.")
+    examples_k: tuple[PositiveInt, ...] = Field(
+        (4, 8), min_length=1, description="Numbers of similar training examples to try where there are no documents."
     )
     chunk_chars: int = Field(400, ge=80, description="Longest passage, in characters.")
-    quote: tuple[int, ...] = Field((0, 1, 2), description="Try free answers (0) and answers of at most so many verbatim sentences.")
+    quote: tuple[NonNegativeInt, ...] = Field(
+        (0, 1, 2), min_length=1, description="Try free answers (0) and answers of at most so many verbatim sentences."
+    )
 
 
 class RetrievalRung:

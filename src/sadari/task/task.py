@@ -128,7 +128,7 @@ def load_task(path: Path | str, overrides: Mapping[str, Any] | None = None) -> T
         name=folder.name,
         goal=config.goal,
         language=config.answer_language,
-        model=config.model,
+        model=_located(config.model, folder),
         base_url=config.base_url,
         train=examples["train"],
         validation=examples["validation"],
@@ -150,6 +150,13 @@ def load_task(path: Path | str, overrides: Mapping[str, Any] | None = None) -> T
         dropped_train=rows.dropped,
         fingerprint=_fingerprint(config, examples, documents),
     )
+
+
+def _located(model: str, folder: Path) -> str:
+    """A model folder or a file of rules that stands beside the task file is found from anywhere, as every other path is."""
+    kind, colon, rest = model.rpartition(":")
+    beside = folder / rest
+    return f"{kind}{colon}{beside}" if kind in ("", "scripted") and model != "mini" and beside.exists() else model
 
 
 def _read_documents(config: TaskConfig, folder: Path) -> tuple[tuple[Document, ...], tuple[str, ...]]:
