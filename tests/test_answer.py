@@ -1,0 +1,244 @@
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sadari.answer import Answerer, Engine, coverage_of
+from sadari.errors import DataError, ModelError
+from sadari.files import write_lines
+from sadari.model import ScriptedModel
+from sadari.types import (
+    Decoding,
+    Document,
+    Example,
+    Generation,
+    Message,
+    OneOf,
+    Prompt,
+    Reference,
+    Request,
+    Retrieval,
+    Span,
+    System,
+    Usage,
+)
+
+SHIPPING = Document("shipping.md", "배송", "# 배송\n\n배송비는 3,000원입니다. 5만 원부터 무료입니다.\n")
+REFUND = Document("refund.md", "환불", "# 환불\n\n환불은 수령 후 7일 이내에 신청합니다.\n")
+
+Ask = Callable[..., Answerer]
+
+
+def example(name: str, question: str, answer: str = "", group: str = "") -> Example:
+    return Example(name, (Message("user", question), Message("assistant", answer)), Reference((answer,)), group=group)
+
+
+POOL = (
+    example("return", "환불은 어떻게 신청하나요", "환불", group="g1"),
+    example("return-again", "환불은 어떻게 신청하나요?!", "환불"),  # the same question but for its marks
+    example("same-case", "돈을 돌려받고 싶은데 환불 되나요", "환불", group="g1"),
+    example("refund", "환불 기간이 궁금합니다", "환불"),
+    example("ship", "배송은 언제 오나요", "배송"),
+    example("change", "사이즈 교환하고 싶어요", "교환"),
+)
+
+
+@pytest.fixture
+def documents(tmp_path: Path) -> Path:
+    write_lines(tmp_path / "documents.jsonl", [SHIPPING, REFUND], Document)
+    return tmp_path / "documents.jsonl"
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Path:
+    write_lines(tmp_path / "examples.jsonl", POOL, Example)
+    return tmp_path / "examples.jsonl"
+
+
+def grounded(documents: Path, quote: int = 0, min_score: float = 0.0) -> System:
+    return System("scripted", retrieval=Retrieval(k=2, min_score=min_score), documents=documents, decoding=Decoding(quote=quote))
+
+
+def shown(answerer: Answerer, asked: Example, *, training: bool) -> str:
+    return "\n".join(m.content for m in answerer.prepare(asked, training=training).request.messages)
+
+
+# --- answers -----------------------------------------------------------------------------------------------------------
+
+
+def test_an_answer_cites_the_sentence_it_says(documents: Path) -> None:
+    model = ScriptedModel([{"when": "문서:", "say": "5만 원부터 무료입니다."}])
+    answer = Answerer(grounded(documents), model).ask("배송비가 무료인 금액은?")
+    [span] = answer.citations
+    assert SHIPPING.text[span.start : span.end] == span.quote == "5만 원부터 무료입니다."
+    assert span.document == "shipping.md"
+
+
+def test_an_answer_held_to_quotes_is_one_of_the_sentences_or_the_abstention(documents: Path) -> None:
+    system = grounded(documents, quote=2)
+    constraint = Answerer(system, ScriptedModel()).prepare(example("q", "환불 배송비")).request.constraint
+    sentences = ("배송비는 3,000원입니다.", "5만 원부터 무료입니다.", "환불은 수령 후 7일 이내에 신청합니다.")
+    assert constraint is not None
+    assert (set(constraint.options), constraint.most) == ({*sentences, system.abstention}, 2)
+    assert constraint.alone == (system.abstention,)
+
+
+def test_a_label_system_is_held_to_its_labels() -> None:
+    system = System("scripted", decoding=Decoding(choices=("배송", "환불")))
+    answerer = Answerer(system, ScriptedModel([{"say": "아마 환불인 것 같습니다"}]))
+    assert answerer.prepare(POOL[0]).request.constraint == OneOf(("배송", "환불"))
+    assert answerer.ask("돈 주세요").text == "환불"
+
+
+def test_a_system_that_says_its_abstention_abstains_and_cites_nothing(documents: Path) -> None:
+    system = grounded(documents)
+    answer = Answerer(system, ScriptedModel([{"say": f"죄송하지만 {system.abstention}"}])).ask("배송비는?")
+    assert (answer.abstained, answer.citations) == (True, ())
+
+
+def test_below_the_least_coverage_it_abstains_without_asking_the_model(documents: Path) -> None:
+    model = ScriptedModel([{"say": "3,000원입니다."}])
+    answerer = Answerer(grounded(documents, min_score=0.5), model)
+    below, above = answerer.answer([example("a", "주차장 배송 위치 안내"), example("b", "배송비는")])
+    assert (below.text, below.abstained, above.abstained) == (System("").abstention, True, False)
+    assert len(model.requests) == 1
+
+
+def test_the_share_a_question_is_covered_decides_what_falls_below(documents: Path) -> None:
+    low, high = coverage_of(grounded(documents), [example("a", "주차장 배송 위치 안내"), example("b", "배송비는")])
+    assert low < 0.5 < high == 1.0
+
+
+def test_tokens_and_tool_calls_of_the_model_reach_the_answer() -> None:
+    said = Generation("x", usage=Usage(7, 2))
+    assert Answerer(System("scripted"), ScriptedModel(lambda request: said)).ask("q").usage == Usage(7, 2)
+
+
+def test_answers_stand_in_the_order_of_the_examples(documents: Path) -> None:
+    model = ScriptedModel([{"when": f"질문 {i:02}", "say": f"답 {i:02}"} for i in range(10)])
+    asked = [example(str(i), f"질문 {i:02}") for i in (3, 1, 2)]
+    assert [a.text for a in Answerer(System("scripted"), model).answer(asked)] == ["답 03", "답 01", "답 02"]
+
+
+# --- what goes wrong ---------------------------------------------------------------------------------------------------
+
+
+def test_a_request_that_fails_is_an_answer_with_its_error_and_the_others_go_on() -> None:
+    def say(request: Request) -> str:
+        if "나쁜" in request.messages[-1].content:
+            raise ValueError("poison")
+        return "좋아요"
+
+    answers = Answerer(System("scripted"), ScriptedModel(say)).answer([example("a", "나쁜 말"), example("b", "좋은 말")])
+    assert (answers[0].text, "poison" in str(answers[0].error)) == ("", True)
+    assert (answers[1].text, answers[1].error) == ("좋아요", None)
+
+
+class Crashing(ScriptedModel):
+    """A model whose whole batch crashes if one request is poison, as an out-of-memory error does."""
+
+    def generate(self, requests: Sequence[Request]) -> list[Generation]:
+        if any("독" in r.messages[-1].content for r in requests):
+            raise MemoryError("out of memory")
+        return super().generate(requests)
+
+
+def test_a_crash_fails_only_the_example_that_causes_it() -> None:
+    engine = Engine(lambda system: Crashing([{"say": "네"}]))
+    answers, seconds = engine.answer(System("scripted"), [example("a", "물"), example("b", "독"), example("c", "차")])
+    assert [(a.text, a.error) for a in answers] == [("네", None), ("", "MemoryError: out of memory"), ("네", None)]
+    assert seconds > 0
+
+
+def test_an_error_that_a_person_must_mend_is_not_counted_as_wrong_answers() -> None:
+    class Gone(ScriptedModel):
+        def generate(self, requests: Sequence[Request]) -> list[Generation]:
+            raise ModelError("the key is refused: set OPENAI_API_KEY")
+
+    with pytest.raises(ModelError, match="set OPENAI_API_KEY"):
+        Engine(lambda system: Gone()).answer(System("scripted"), POOL)
+
+
+def test_a_system_without_what_it_retrieves_from_says_so() -> None:
+    with pytest.raises(DataError, match="give `documents:` a folder"):
+        Answerer(System("scripted", retrieval=Retrieval()), ScriptedModel())
+    with pytest.raises(DataError, match="none to draw from"):
+        Answerer(System("scripted", prompt=Prompt(shots=2)), ScriptedModel())
+
+
+def test_documents_that_are_gone_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"gone\.jsonl cannot be read.*copy the whole folder"):
+        Answerer(grounded(tmp_path / "gone.jsonl"), ScriptedModel())
+
+
+# --- examples that are shown -------------------------------------------------------------------------------------------
+
+
+def by_shots(pool: Path) -> System:
+    return System("scripted", prompt=Prompt(shots=3), examples=pool)
+
+
+def by_list(pool: Path) -> System:
+    return System("scripted", retrieval=Retrieval("examples", k=3), examples=pool)
+
+
+@pytest.mark.parametrize("kind", [by_shots, by_list])
+def test_a_training_row_never_sees_itself_its_group_or_its_near_duplicates(kind: Callable[[Path], System], pool: Path) -> None:
+    answerer = Answerer(kind(pool), ScriptedModel())
+    row = replace(POOL[0], reference=Reference(("환불",)))
+    text = shown(answerer, row, training=True)
+    assert text.count(row.question) == 1  # asked, and not shown
+    assert "?!" not in text  # its near-duplicate
+    assert "돌려받고" not in text  # its group
+    assert "환불 기간이" in text  # another question on the same subject is shown
+
+
+@pytest.mark.parametrize("kind", [by_shots, by_list])
+def test_a_served_question_sees_all_that_is_like_it(kind: Callable[[Path], System], pool: Path) -> None:
+    asked = example("new", "환불은 어떻게 신청하나요", group="g1")
+    text = shown(Answerer(kind(pool), ScriptedModel()), asked, training=False)
+    assert "?!" in text
+    assert text.count("환불은 어떻게 신청하나요") == 3
+
+
+def test_shots_and_the_list_each_have_their_own_number(pool: Path) -> None:
+    system = System("scripted", prompt=Prompt(shots=3), retrieval=Retrieval("examples", k=1), examples=pool)
+    *earlier, last = Answerer(system, ScriptedModel()).prepare(example("new", "환불 되나요")).request.messages
+    assert len(earlier) == 2 * 3
+    assert last.content.count("->") == 1
+
+
+def test_training_and_serving_put_the_very_same_messages(documents: Path) -> None:
+    answerer = Answerer(grounded(documents, quote=1), ScriptedModel())
+    row = example("row", "배송비는 얼마인가요", "배송비는 3,000원입니다.")
+    assert answerer.prepare(row, training=True) == answerer.prepare(row)
+
+
+# --- the engine --------------------------------------------------------------------------------------------------------
+
+
+def test_a_model_is_loaded_once_and_two_are_kept() -> None:
+    loaded: list[str] = []
+
+    def load(system: System) -> ScriptedModel:
+        loaded.append(system.model)
+        return ScriptedModel()
+
+    engine = Engine(load)
+    for name in ("a", "b", "a", "c", "a", "b"):
+        engine.answer(System(name), POOL[:1])
+    assert loaded == ["a", "b", "c", "b"]
+
+
+def test_the_same_name_at_another_address_is_another_model() -> None:
+    engine = Engine(lambda system: ScriptedModel([{"say": str(system.base_url)}]))
+    said = [engine.answer(System("openai:x", base_url=url), POOL[:1])[0][0].text for url in ("http://a", "http://b")]
+    assert said == ["http://a", "http://b"]
+
+
+def test_a_span_is_made_of_the_document_that_was_read(documents: Path) -> None:
+    model = ScriptedModel([{"say": "환불은 수령 후 7일 이내에 신청합니다."}])
+    start = REFUND.text.index("환불은")
+    expected = Span("refund.md", start, len(REFUND.text) - 1, "환불은 수령 후 7일 이내에 신청합니다.")
+    assert Answerer(grounded(documents), model).ask("환불 기한").citations == (expected,)
