@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections import Counter
@@ -28,7 +29,21 @@ from sadari.mini import MINI_PATH
 from sadari.model import load_model
 from sadari.rungs import BaselineRung, check_options, make_rung
 from sadari.task import Task
-from sadari.types import Answer, Document, Example, Model, Prompt, Rung, Scorecard, Scorer, Step, System, Workshop
+from sadari.types import (
+    Answer,
+    Decoding,
+    Document,
+    Example,
+    Message,
+    Model,
+    Prompt,
+    Rung,
+    Scorecard,
+    Scorer,
+    Step,
+    System,
+    Workshop,
+)
 
 PIECE = 32
 """Predictions that are made, and kept, together."""
@@ -132,9 +147,11 @@ def run_climb(task: Task, options: ClimbOptions, tell: Tell) -> Iterator[Step]:
 
 def _climb_in(folder: Path, task: Task, options: ClimbOptions, tell: Tell) -> Iterator[Step]:
     scorer = scorer_of(task)
-    measurer = Measurer(Engine(_load), scorer, task, folder / "pieces", tell)
+    engine = Engine(_load)
+    measurer = Measurer(engine, scorer, task, folder / "pieces", tell)
     documents = _write_documents(task, folder)
     start = System(model=task.model, base_url=task.base_url, abstention=_abstention(task))
+    start = start.with_(decoding=Decoding(max_new_tokens=_room_for_answers(engine.model(start), task)))
     budget_s = QUICK_TIME_S if options.quick else task.budget.time_s
 
     def workshop(name: str) -> Workshop:
@@ -188,6 +205,16 @@ def check_climb(task: Task) -> None:
 def run_folder(task: Task, options: ClimbOptions) -> Path:
     """The folder of the newest climb of this very task with these options, or the one that it would get."""
     return _folder_of(quick_task(task) if options.quick else task, replace(options, again=False))
+
+
+def _room_for_answers(model: Model, task: Task) -> int:
+    """Tokens an answer may take: half as many again as the longest of up to 500 answers of train, at least 16, at most 512."""
+    answers = [e.target for e in task.train if e.kind == "chat"][:500]
+    empty = model.count_tokens([Message("user", "")])
+    longest = max((model.count_tokens([Message("user", a.content)]) - empty for a in answers), default=0)
+    if any(a.tool_calls for a in answers):
+        return 512
+    return min(512, max(16, longest * 3 // 2))
 
 
 def run_folders(task_folder: Path) -> list[Path]:
@@ -342,7 +369,7 @@ def _run_data(folder: Path, task: Task, options: ClimbOptions, scorer: Scorer, s
         bundle=str(folder / "best"),
         end_reason=steps[-1].ends,
         failing=failing_examples(steps[winner].scorecard, task.test, [row.answer for row in rows]),
-        seconds=sum(s.built.cost.seconds for s in steps),
+        seconds=sum(s.built.cost.seconds + len(s.scorecard.ids) / (s.scorecard.throughput or math.inf) for s in steps),
         config=_told(task, options),
     )
 
