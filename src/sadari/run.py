@@ -150,8 +150,7 @@ def _climb_in(folder: Path, task: Task, options: ClimbOptions, tell: Tell) -> It
     engine = Engine(_load)
     measurer = Measurer(engine, scorer, task, folder / "pieces", tell)
     documents = _write_documents(task, folder)
-    start = System(model=task.model, base_url=task.base_url, abstention=_abstention(task))
-    start = start.with_(decoding=Decoding(max_new_tokens=_room_for_answers(engine.model(start), task)))
+    start = kept(folder / "start.json", System, lambda: _start(task, engine))
     budget_s = QUICK_TIME_S if options.quick else task.budget.time_s
 
     def workshop(name: str) -> Workshop:
@@ -205,6 +204,11 @@ def check_climb(task: Task) -> None:
 def run_folder(task: Task, options: ClimbOptions) -> Path:
     """The folder of the newest climb of this very task with these options, or the one that it would get."""
     return _folder_of(quick_task(task) if options.quick else task, replace(options, again=False))
+
+
+def _start(task: Task, engine: Engine) -> System:
+    start = System(model=task.model, base_url=task.base_url, abstention=_abstention(task))
+    return start.with_(decoding=Decoding(max_new_tokens=_room_for_answers(engine.model(start), task)))
 
 
 def _room_for_answers(model: Model, task: Task) -> int:
