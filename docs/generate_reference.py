@@ -30,7 +30,7 @@ RUN_FOLDER = """\
 | path | what it is |
 | --- | --- |
 | `config.json` | the resolved options, the version, and a fingerprint of the data: the same again means the same climb |
-| `steps/<i>-<rung>/` | what the rung built (`built.json`; models and checkpoints under `work/`), its `scorecard.json` and `verdict.json` |
+| `steps/<i>-<rung>/` | what was built, with `work/` for models and checkpoints, and its `scorecard.json` and `verdict.json` |
 | `pieces/` | answers, 32 at a time, as they came: what a resumed climb starts from |
 | `predictions/<i>-<rung>.jsonl` | every test answer with its citations, score and reason |
 | `report.html` | the report, one file that needs no network |

@@ -37,6 +37,7 @@ from sadari.model import ScriptedModel  # noqa: E402
 from sadari.retrieve import LexicalIndex  # noqa: E402
 from sadari.run import ClimbOptions, Prediction, load_result, quick_task, run_climb, run_folders  # noqa: E402
 from sadari.task import Task, load_task  # noqa: E402
+from sadari.task.config import load_config  # noqa: E402
 from sadari.types import Example, Retrieval, Step, System  # noqa: E402
 
 
@@ -109,10 +110,14 @@ def _task_folder(name: str, data: Path, work: Path) -> Path:
 
 
 def _overrides(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Options that replace those of the task file. A quick climb trains by the clock, not by the steps that are set there."""
     changed: dict[str, Any] = {"model": options.model} if options.model else {}
-    if options.rungs:
-        ladder = [{"name": rung.name, "options": rung.options} for rung in load_task(folder).ladder]
-        changed["ladder"] = [rung for rung in ladder if rung["name"] in options.rungs.split(",")]
+    if options.rungs or options.quick:
+        ladder = [rung for rung in load_config(folder).ladder if not options.rungs or rung.name in options.rungs.split(",")]
+        changed["ladder"] = [
+            {"name": rung.name, "options": {k: v for k, v in rung.options.items() if k != "max_steps" or not options.quick}}
+            for rung in ladder
+        ]
     return changed
 
 
