@@ -25,7 +25,7 @@ class Shape:
     num_key_value_heads: int = 2
     head_dim: int = 64
     rms_norm_eps: float = 1e-6
-    rope_theta: float = 10000.0
+    rope_theta: float = 1_000_000.0
     max_position_embeddings: int = 4096
 
 
@@ -113,18 +113,6 @@ class Decoder(nn.Module):
         self.register_buffer("_cos", angles.cos()[:, None, :], persistent=False)
         self.register_buffer("_sin", angles.sin()[:, None, :], persistent=False)
 
-    @torch.no_grad()
-    def initialise(self, seed: int) -> None:
-        """Normal weights of deviation 0.02 (embeddings) and 1/sqrt(fan-in); what writes to the residual stream starts smaller."""
-        generator = torch.Generator().manual_seed(seed)
-        for name, weight in self.named_parameters():
-            if weight.ndim < 2:
-                continue
-            deviation = 0.02 if "embed" in name else weight.shape[1] ** -0.5
-            if name.endswith(("o_proj.weight", "down_proj.weight")):
-                deviation /= (2 * self.shape.num_hidden_layers) ** 0.5
-            weight.copy_(torch.randn(weight.shape, generator=generator) * deviation)
-
     def forward(self, ids: Tensor) -> Tensor:
         """Final hidden states, shape (B, T, D), of `ids`, shape (B, T)."""
         x = self.model.embed_tokens(ids)
@@ -133,14 +121,13 @@ class Decoder(nn.Module):
             x = layer(x, cos, sin)
         return self.model.norm(x)
 
-    def loss(self, hidden: Tensor, positions: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-        """Weighted sum of cross-entropy (nats) at chosen places.
+    def losses(self, hidden: Tensor, positions: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy (nats) at chosen places, shape (N,).
 
         Args:
             hidden: Final hidden states, shape (B, T, D).
             positions: Indices into the flattened (B*T,) places, shape (N,).
             targets: The token that follows each place, shape (N,).
-            weights: Weight of each place, shape (N,); with weights that sum to 1 the result is a mean.
         """
         logits = hidden.flatten(0, 1)[positions] @ self.model.embed_tokens.weight.T
-        return (F.cross_entropy(logits, targets, reduction="none") * weights).sum()
+        return F.cross_entropy(logits, targets, reduction="none")

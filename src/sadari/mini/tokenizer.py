@@ -18,7 +18,17 @@ from sadari.mini.skills.passages import ask, scene
 
 VOCABULARY = 8192
 MAX_POSITIONS = 4096
-SPECIALS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", "<think>", "</think>")
+SPECIALS = (
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<tool_call>",
+    "</tool_call>",
+    "<tool_response>",
+    "</tool_response>",
+    "<think>",
+    "</think>",
+)
 _SPLIT = r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _MEGABYTES = {"ko": 12_000_000, "en": 6_000_000, "skill": 3_000_000}  # UTF-8 characters (len) read per part
 
@@ -81,8 +91,14 @@ def _texts(seed: int = 0) -> Iterator[str]:
         text = f"질문: {question}\n\n문서:\n{text}" if ko else f"Question: {question}\n\nDocuments:\n{text}"
         if r.random() < 0.2:
             fact = r.choice(passages[target].facts)
-            text += json.dumps({"name": fact.attribute.key, "arguments": {"subject": fact.subject, "value": fact.value, "type": "string", "required": True}}, ensure_ascii=False)
-            text += f" SELECT {fact.attribute.key}, COUNT(*) FROM orders WHERE status = 'paid' GROUP BY name ORDER BY price DESC LIMIT 5"
+            text += json.dumps(
+                {
+                    "name": fact.attribute.key,
+                    "arguments": {"subject": fact.subject, "value": fact.value, "type": "string", "required": True},
+                },
+                ensure_ascii=False,
+            )
+            text += f" SELECT {fact.attribute.key}, COUNT(*) FROM orders WHERE status = 'paid' GROUP BY name ORDER BY price LIMIT 5"
         left -= len(text)
         yield text
     for role in ("system", "user", "assistant", "tool"):
@@ -93,9 +109,16 @@ def train_tokenizer() -> Tokenizer:
     """Byte-level BPE of `VOCABULARY` pieces: NFC, digits one by one, the special tokens first."""
     tokenizer = Tokenizer(models.BPE(byte_fallback=False))
     tokenizer.normalizer = normalizers.NFC()
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(_SPLIT), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex(_SPLIT), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
     tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=VOCABULARY, special_tokens=list(SPECIALS), initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=list(SPECIALS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
     tokenizer.train_from_iterator(_texts(), trainer)
     for role in ("system", "user", "assistant", "tool"):
         if len(tokenizer.encode(role, add_special_tokens=False).ids) != 1:
@@ -109,16 +132,33 @@ def write_folder(tokenizer: Tokenizer, folder: Path = MINI_PATH) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token=SPECIALS[0], eos_token=SPECIALS[2], clean_up_tokenization_spaces=False, model_max_length=MAX_POSITIONS
+        tokenizer_object=tokenizer,
+        pad_token=SPECIALS[0],
+        eos_token=SPECIALS[2],
+        clean_up_tokenization_spaces=False,
+        model_max_length=MAX_POSITIONS,
     )
     fast.chat_template = TEMPLATE
     fast.save_pretrained(str(folder))
     end, pad = fast.convert_tokens_to_ids(SPECIALS[2]), fast.convert_tokens_to_ids(SPECIALS[0])
     config = Qwen3Config(
-        vocab_size=VOCABULARY, hidden_size=256, intermediate_size=704, num_hidden_layers=6, num_attention_heads=4, num_key_value_heads=2, head_dim=64,
-        max_position_embeddings=MAX_POSITIONS, tie_word_embeddings=True, rms_norm_eps=1e-6, attention_bias=False, use_sliding_window=False,
-        bos_token_id=None, eos_token_id=end, pad_token_id=pad, dtype="bfloat16",
-        rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
+        vocab_size=VOCABULARY,
+        hidden_size=256,
+        intermediate_size=704,
+        num_hidden_layers=6,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=64,
+        max_position_embeddings=MAX_POSITIONS,
+        tie_word_embeddings=True,
+        rms_norm_eps=1e-6,
+        attention_bias=False,
+        use_sliding_window=False,
+        bos_token_id=None,
+        eos_token_id=end,
+        pad_token_id=pad,
+        dtype="bfloat16",
+        rope_parameters={"rope_type": "default", "rope_theta": 1000000.0},
     )
     config.architectures = ["Qwen3ForCausalLM"]
     config.save_pretrained(str(folder))

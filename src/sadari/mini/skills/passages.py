@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (word lists and patterns read better on one line)
 """Documents about invented things, with questions whose answer is a sentence of one of them."""
 
 from __future__ import annotations
@@ -5,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from sadari.mini.skills import facts_en, facts_ko
+from sadari.mini.skills import facts_en, facts_ko, rules_ko
 from sadari.mini.skills import names as n
 from sadari.mini.skills.facts_ko import Attribute
 
@@ -28,6 +29,10 @@ class Passage:
     text: str
     sentences: tuple[str, ...]
     facts: tuple[Fact, ...] = ()
+
+
+ATTRIBUTES_KO = facts_ko.ATTRIBUTES + rules_ko.ATTRIBUTES
+ATTRIBUTES_EN = facts_en.ATTRIBUTES
 
 
 def subject(r: Random, ko: bool) -> str:
@@ -60,12 +65,13 @@ def sibling(name: str, r: Random, ko: bool) -> str:
 
 def state(subject_name: str, attribute: Attribute, r: Random, *, elliptic: bool) -> Fact:
     """Draw a value and write the sentence that states it; `elliptic` allows a sentence that leans on its title."""
-    value = attribute.value(r)
+    value = rules_ko.fill(attribute.value(r), r)
     bare = [s for s in attribute.sentences if "{x}" not in s]
     full = [s for s in attribute.sentences if "{x}" in s]
     pattern = r.choice(bare) if elliptic and bare and r.random() < 0.5 else r.choice(full)
     sentence = n.join_particles(pattern.replace("{x}", subject_name).replace("{v}", value))
-    return Fact(subject_name, attribute, value, sentence[0].upper() + sentence[1:])
+    sentence = sentence[0].upper() + sentence[1:]
+    return Fact(subject_name, attribute, value if value in sentence else value[0].upper() + value[1:], sentence)
 
 
 def write_passage(facts: list[Fact], title: str, r: Random, ko: bool) -> Passage:
@@ -105,7 +111,7 @@ def scene(r: Random, ko: bool, passages: int, size: int) -> tuple[list[Passage],
 
     No two passages state the same attribute of the same thing, so a question about one has one answer.
     """
-    attributes = (facts_ko if ko else facts_en).ATTRIBUTES
+    attributes = ATTRIBUTES_KO if ko else ATTRIBUTES_EN
     main = subject(r, ko)
     shared = r.sample(attributes, min(len(attributes), size + 2))
     taken: set[str] = set()
@@ -121,7 +127,9 @@ def scene(r: Random, ko: bool, passages: int, size: int) -> tuple[list[Passage],
         else:
             name = subject(r, ko)
             chosen = r.sample(attributes, count)
-        chosen = [a for a in chosen if f"{name}/{a.key}" not in taken] or [r.choice([a for a in attributes if f"{name}/{a.key}" not in taken])]
+        chosen = [a for a in chosen if f"{name}/{a.key}" not in taken] or [
+            r.choice([a for a in attributes if f"{name}/{a.key}" not in taken])
+        ]
         taken.update(f"{name}/{a.key}" for a in chosen)
         written = [state(name, a, r, elliptic=True) for a in chosen]
         title = title_of(name, r, ko)
@@ -136,10 +144,10 @@ def scene(r: Random, ko: bool, passages: int, size: int) -> tuple[list[Passage],
     return [result[k] for k in order], order.index(0)
 
 
-_OPENINGS_KO = "안녕하세요. |저기요, |문의드립니다. |수고하세요, |혹시 |제가 처음인데요, |급한데 |죄송한데 |궁금해서요. |어제 알아봤는데 |친구가 물어봐서요, |다름이 아니라 |안녕하세요! ".split("|")
-_CLOSINGS_KO = " 감사합니다.| 부탁드려요.| 알려 주시면 감사하겠습니다.| 빠른 답변 부탁드립니다.| 궁금합니다.|!!| ㅠㅠ| ㅎㅎ| 꼭 좀 알려 주세요.".split("|")
-_OPENINGS_EN = "Hi, |Hello. |Excuse me, |Quick question: |I am new here. |Sorry to bother you, |Hey, |Please tell me: ".split("|")
-_CLOSINGS_EN = " Thanks.| Thank you!| Please help.| I need this today.| Thanks in advance.".split("|")
+_OPENINGS_KO = ["안녕하세요. ", "저기요, ", "문의드립니다. ", "수고하세요, ", "혹시 ", "제가 처음인데요, ", "급한데 ", "죄송한데 ", "궁금해서요. ", "어제 알아봤는데 ", "친구가 물어봐서요, ", "다름이 아니라 ", "안녕하세요! "]
+_CLOSINGS_KO = [" 감사합니다.", " 부탁드려요.", " 알려 주시면 감사하겠습니다.", " 빠른 답변 부탁드립니다.", " 궁금합니다.", "!!", " ㅠㅠ", " ㅎㅎ", " 꼭 좀 알려 주세요."]
+_OPENINGS_EN = ["Hi, ", "Hello. ", "Excuse me, ", "Quick question: ", "I am new here. ", "Sorry to bother you, ", "Hey, ", "Please tell me: "]
+_CLOSINGS_EN = [" Thanks.", " Thank you!", " Please help.", " I need this today.", " Thanks in advance."]
 
 
 def ask(fact: Fact, r: Random, ko: bool, also: Fact | None = None) -> str:
@@ -147,7 +155,12 @@ def ask(fact: Fact, r: Random, ko: bool, also: Fact | None = None) -> str:
     name = fact.subject
     if also is not None:
         first, second = (r.choice(a.questions) for a in (fact.attribute, also.attribute))
-        text = first.replace("{x}", name) + " " + r.choice(("그리고 ", "또 ", "") if ko else ("Also, ", "And ", "")) + second.replace("{x}", name)
+        text = (
+            first.replace("{x}", name)
+            + " "
+            + r.choice(("그리고 ", "또 ", "") if ko else ("Also, ", "And ", ""))
+            + second.replace("{x}", name)
+        )
     else:
         text = r.choice(fact.attribute.questions).replace("{x}", name)
     text = n.join_particles(text)
