@@ -102,7 +102,7 @@ class Answerer:
         if decoding.quote:
             sentences = [p.text[start:end] for p in passages for start, end in sentence_spans(p.text)]
             abstention = self.system.abstention
-            return OneOf((*dict.fromkeys(sentences), abstention), decoding.quote, (abstention,))
+            return OneOf((*dict.fromkeys(sentences), abstention), decoding.quote, (abstention,), decoding.abstain_above)
         return None
 
     def _read(self, prepared: Prepared, generation: Generation | None) -> Answer:

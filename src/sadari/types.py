@@ -178,6 +178,7 @@ class Decoding:
     Args:
         choices: The answer is exactly one of these (labels); () leaves it free.
         quote: The answer is one to `quote` sentences of the retrieved passages, verbatim, or the abstention; 0 leaves it free.
+        abstain_above: With `quote`, probability above which it abstains.
     """
 
     max_new_tokens: int = 128
@@ -186,6 +187,7 @@ class Decoding:
     seed: int = 0
     choices: tuple[str, ...] = ()
     quote: int = 0
+    abstain_above: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,12 +251,15 @@ class Answer:
 class OneOf:
     """A decoding constraint: the text is one to `most` different `options`, joined by single spaces.
 
-    An option in `alone` stands alone: it is never joined with another.
+    An option in `alone` stands alone: it is never joined with another. It is chosen if the model gives its first token more than
+    `alone_above` of the probability of all that may come first: many options share what is left, so the likeliest of them says
+    little against it.
     """
 
     options: tuple[str, ...]
     most: int = 1
     alone: tuple[str, ...] = ()
+    alone_above: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ class OptionTrie:
         self._nodes = [_Node(), _Node()]
         self._memo: dict[tuple[State, bool], tuple[tuple[int, ...], bool]] = {}
         self._joinable = sum(1 << i for i, o in enumerate(self.options) if o not in constraint.alone)
+        self.alone_above = constraint.alone_above
         firsts = tokenise("", self.options)
         for i, ids in enumerate(firsts):
             self._insert(self.START, i, ids)
@@ -67,6 +68,9 @@ class OptionTrie:
             laters = tokenise(self.options[joinable[0]], [" " + self.options[i] for i in joinable])
             for i, ids in zip(joinable, laters, strict=True):
                 self._insert(self.LATER, i, ids)
+        lone = {ids[0] for i, ids in enumerate(firsts) if not self._joinable >> i & 1}
+        self.alone_first = lone - {ids[0] for i, ids in enumerate(firsts) if self._joinable >> i & 1}
+        """First tokens of `alone` options that no other option begins with; empty where there is no choice between the two kinds."""
         self.longest = max(map(len, firsts)) + (self.most - 1) * max(map(len, laters), default=0)
         """Tokens of the longest answer, at most."""
         self.longest_option = max(map(len, firsts))

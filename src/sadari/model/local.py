@@ -235,6 +235,8 @@ class LocalModel:
         ends = self._ends()
         if row.trie is not None:
             tokens, can_end = row.trie.allowed(row.state, may_join=row.may_join)
+            if not row.out and row.request.temperature <= 0:
+                tokens = _settle_alone(row.trie, tokens, logits)
             ids = list(tokens) + (sorted(ends) if can_end else [])
             token = ids[_pick(logits[torch.tensor(ids, device=logits.device)], row)]
             if can_end and token in ends and token not in tokens:
@@ -365,6 +367,16 @@ class _Prefix:
 
     batch: Batch
     length: int
+
+
+def _settle_alone(trie: OptionTrie, tokens: Sequence[int], logits: Tensor) -> list[int]:
+    """The first tokens that are left once it is settled whether an option stands alone."""
+    lone = [t for t in tokens if t in trie.alone_first]
+    others = [t for t in tokens if t not in trie.alone_first]
+    if not lone or not others:
+        return list(tokens)
+    share = torch.softmax(logits[torch.tensor(lone + others, device=logits.device)].double(), dim=-1)[: len(lone)].sum()
+    return lone if float(share) > trie.alone_above else others
 
 
 def _pick(logits: Tensor, row: _Row) -> int:
