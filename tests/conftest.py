@@ -1,6 +1,7 @@
 """Threads are set before torch is imported: two processes with two threads each on two cores run many times slower."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -18,3 +19,17 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"no real data at {SHARED_DATA}: set SADARI_DATA to the folder that holds it")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Folder of the tiny checkpoint of a layout."""
+    from layouts import LAYOUTS, make_checkpoint  # torch is imported only where it is needed
+
+    root = tmp_path_factory.mktemp("checkpoints")
+
+    def get(name: str) -> Path:
+        folder = root / name
+        return folder if folder.exists() else make_checkpoint(LAYOUTS[name], folder)
+
+    return get

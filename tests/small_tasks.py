@@ -10,7 +10,10 @@ LABELS = {
     "교환": "교환 사이즈 색상 불량",
     "적립": "적립 포인트 쿠폰 등급",
 }
-NAMES = "운동화 청바지 가방 모자 우산 시계 의자 이불 냄비 책상 화분 커튼 안경 장갑 목도리 베개".split()
+NAMES = (
+    *("운동화", "청바지", "가방", "모자", "우산", "시계", "의자", "이불"),
+    *("냄비", "책상", "화분", "커튼", "안경", "장갑", "목도리", "베개"),
+)
 
 LABEL_RULES: list[dict[str, Any]] = [
     # A retrieved list ends in the most similar example, just above the question: its label is copied.
@@ -44,9 +47,21 @@ def write_label_task(folder: Path, *, rules: list[dict[str, Any]] | None = None,
 
 
 PAGES = {
-    "shipping.md": "# 배송\n\n## 배송비\n\n배송비는 3,000원입니다. 5만 원 이상이면 무료입니다.\n\n## 기간\n\n출고 뒤 2일 안에 도착합니다.\n",
-    "refund.md": "# 환불\n\n## 기한\n\n환불은 수령 후 7일 이내에 신청합니다.\n\n## 방법\n\n환불금은 결제 수단으로 돌려 드립니다.\n",
-    "points.md": "# 적립금\n\n## 유효 기간\n\n적립금은 1년 동안 쓸 수 있습니다.\n\n## 사용\n\n적립금은 1,000원부터 쓸 수 있습니다.\n",
+    "shipping.md": (
+        "# 배송",
+        "## 배송비",
+        "배송비는 3,000원입니다. 5만 원 이상이면 무료입니다.",
+        "## 기간",
+        "출고 뒤 2일 안에 도착합니다.",
+    ),
+    "refund.md": ("# 환불", "## 기한", "환불은 수령 후 7일 이내에 신청합니다.", "환불금은 결제 수단으로 돌려 드립니다."),
+    "points.md": (
+        "# 적립금",
+        "## 유효 기간",
+        "적립금은 1년 동안 쓸 수 있습니다.",
+        "## 사용",
+        "적립금은 1,000원부터 쓸 수 있습니다.",
+    ),
 }
 
 FACTS = (
@@ -79,8 +94,8 @@ def write_documents_task(folder: Path, *, rules: list[dict[str, Any]] | None = N
         for split, openings in heads.items()
     }
     (folder / "docs").mkdir(parents=True)
-    for name, text in PAGES.items():
-        (folder / "docs" / name).write_text(text)
+    for name, lines in PAGES.items():
+        (folder / "docs" / name).write_text("\n\n".join(lines) + "\n")
     # With passages under the question, the sentence that is asked for is said if a passage holds it.
     found = [{"when": f"{asked}?\n\n문서:", "say": said} for asked, said, _ in FACTS]
     options = {"documents": "docs/", "score": {"by": "facts"}, **options}

@@ -81,7 +81,7 @@ with whole_folder(Path("weights")) as draft:
 
 
 def test_an_error_that_is_not_the_disks_keeps_its_kind(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="^shapes"), whole_folder(tmp_path / "out"):
+    with pytest.raises(RuntimeError, match=r"^shapes"), whole_folder(tmp_path / "out"):
         raise RuntimeError("shapes do not fit")
 
 

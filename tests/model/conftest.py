@@ -1,4 +1,4 @@
-"""The tiny checkpoints are made once per session, and loaded once."""
+"""The tiny models are loaded once per session."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 
 from sadari.model.local import LocalModel
-
-from .layouts import LAYOUTS, make_checkpoint
 
 
 class RecordingModel(LocalModel):
@@ -20,18 +18,6 @@ class RecordingModel(LocalModel):
     def _finish(self, row):
         self.tokens[row.index] = list(row.out)
         return super()._finish(row)
-
-
-@pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Folder of the tiny checkpoint of a layout."""
-    root = tmp_path_factory.mktemp("checkpoints")
-
-    def get(name: str) -> Path:
-        folder = root / name
-        return folder if folder.exists() else make_checkpoint(LAYOUTS[name], folder)
-
-    return get
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from layouts import LAYOUTS, make_tokenizer
 from sadari.errors import DataError, ModelError
 from sadari.model.chat import find_end_of_turn, render_plain, render_prompt, render_training
 from sadari.types import Message, ToolCall, ToolSpec
-
-from .layouts import LAYOUTS, make_tokenizer
 
 TOOL = ToolSpec("lookup", "주문을 찾는다.", {"type": "object", "properties": {"order": {"type": "integer"}}})
 TURNS = (

@@ -12,6 +12,7 @@ import pytest
 import torch
 import transformers
 
+from layouts import LAYOUTS, make_tokenizer
 from sadari.errors import ModelError
 from sadari.model import load_model
 from sadari.model.chat import render_prompt
@@ -19,7 +20,6 @@ from sadari.model.local import LocalModel
 from sadari.types import Message, OneOf, Request, ToolSpec
 
 from .conftest import RecordingModel
-from .layouts import LAYOUTS, make_tokenizer
 
 SYSTEM = Message("system", "안녕하세요, 고객님. The refund policy: returns are accepted within seven days of delivery. " * 3)
 TEXTS = (

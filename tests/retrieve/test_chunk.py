@@ -1,7 +1,9 @@
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sadari.retrieve import chunk_documents
+from sadari.retrieve import chunk_documents, sentence_spans
 from sadari.types import Document
 
 MARKDOWN = st.lists(
@@ -23,7 +25,7 @@ def test_every_chunk_is_the_very_text_of_its_span(text: str, chunk_chars: int) -
 @given(MARKDOWN, st.integers(80, 400))
 def test_chunks_stand_in_order_without_overlap_and_lose_no_sentence(text: str, chunk_chars: int) -> None:
     chunks = chunk_documents([Document("a.md", "", text)], chunk_chars)
-    assert all(a.end <= b.start for a, b in zip(chunks, chunks[1:], strict=False))
+    assert all(a.end <= b.start for a, b in pairwise(chunks))
     kept = {i for c in chunks for i in range(c.start, c.end)}
     lost = "".join(ch for i, ch in enumerate(text) if i not in kept)
     assert [line for line in lost.splitlines() if line.strip() and not line.startswith("#")] == []
@@ -31,8 +33,6 @@ def test_chunks_stand_in_order_without_overlap_and_lose_no_sentence(text: str, c
 
 @given(MARKDOWN, st.integers(80, 400))
 def test_a_chunk_is_longer_than_asked_only_if_it_is_one_sentence(text: str, chunk_chars: int) -> None:
-    from sadari.retrieve import sentence_spans
-
     for chunk in chunk_documents([Document("a.md", "", text)], chunk_chars):
         assert len(chunk.text) <= chunk_chars or len(sentence_spans(chunk.text)) == 1
 

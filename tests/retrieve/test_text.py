@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,7 +45,7 @@ def test_headings_are_not_sentences() -> None:
 def test_sentences_are_trimmed_in_order_and_never_overlap(text: str) -> None:
     spans = sentence_spans(text)
     assert all(text[a:b] == text[a:b].strip() != "" for a, b in spans)
-    assert all(first[1] <= second[0] for first, second in zip(spans, spans[1:], strict=False))
+    assert all(first[1] <= second[0] for first, second in pairwise(spans))
 
 
 @given(st.text(alphabet="가나다 .?!\n1", max_size=200))

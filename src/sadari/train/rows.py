@@ -41,7 +41,7 @@ def render_rows(
         target = example.target
         prompt = answerer.prepare(example, training=True).request
         answer = replace(target, weight=1.0 if target.weight is None else target.weight)
-        rendered = render_training(tokenizer, (*prompt.messages, answer), prompt.tools)
+        rendered = render_training(tokenizer, (*prompt.messages, answer), prompt.tools, row=f"training row {example.id}")
         if len(rendered.ids) > context:
             cut += 1
             continue

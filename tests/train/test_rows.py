@@ -1,0 +1,100 @@
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sadari.answer import Answerer
+from sadari.errors import DataError, TrainingError
+from sadari.files import write_lines
+from sadari.model import ScriptedModel
+from sadari.model.chat import encode, render_prompt
+from sadari.model.local import LocalModel
+from sadari.train import Row, batches_of, render_rows
+from sadari.types import Document, Example, Message, Prompt, Reference, Retrieval, System
+
+LENGTHS = st.lists(st.integers(2, 120), min_size=1, max_size=60)
+
+
+def rows_of(lengths: list[int]) -> list[Row]:
+    return [Row(str(i), (1,) * n, (1.0,) * n) for i, n in enumerate(lengths)]
+
+
+@given(LENGTHS, st.integers(0, 9), st.integers(1, 3))
+def test_every_epoch_covers_every_row_once(lengths: list[int], seed: int, epochs: int) -> None:
+    batches = batches_of(rows_of(lengths), 128, epochs, seed)
+    assert Counter(i for batch in batches for i in batch) == dict.fromkeys(range(len(lengths)), epochs)
+    one = batches_of(rows_of(lengths), 128, 1, seed)
+    assert batches[: len(one)] == one
+
+
+@given(LENGTHS, st.integers(0, 9))
+def test_a_batch_with_its_padding_stays_within_its_tokens(lengths: list[int], seed: int) -> None:
+    for batch in batches_of(rows_of(lengths), 128, 1, seed):
+        assert len(batch) * max(lengths[i] for i in batch) <= 128 or len(batch) == 1
+
+
+def test_the_order_follows_the_seed_alone() -> None:
+    rows = rows_of([2 + i % 7 for i in range(100)])
+    assert batches_of(rows, 64, 2, seed=1) == batches_of(rows, 64, 2, seed=1)
+    assert batches_of(rows, 64, 2, seed=1) != batches_of(rows, 64, 2, seed=2)
+
+
+def test_each_epoch_has_its_own_order() -> None:
+    rows = rows_of([5] * 100)
+    batches = batches_of(rows, 50, 2, seed=0)
+    assert batches[:10] != batches[10:]
+
+
+def test_half_an_epoch_is_half_the_batches() -> None:
+    rows = rows_of([10] * 40)
+    assert [len(batches_of(rows, 40, epochs, seed=0)) for epochs in (0.5, 1, 2.5, 0.01)] == [5, 10, 25, 1]
+
+
+# --- rendering ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def model(checkpoint: Callable[[str], Path]) -> LocalModel:
+    return LocalModel(checkpoint("llama"))
+
+
+def chat(question: str, answer: str, weight: float | None = None) -> Example:
+    return Example(question, (Message("user", question), Message("assistant", answer, weight)), Reference((answer,)))
+
+
+def answerer(tmp_path: Path) -> Answerer:
+    write_lines(tmp_path / "d.jsonl", [Document("a.md", "배송", "배송비는 3,000원입니다. 이틀 걸립니다.")], Document)
+    system = System("m", prompt=Prompt("정중하게 답한다."), retrieval=Retrieval(), documents=tmp_path / "d.jsonl")
+    return Answerer(system, ScriptedModel())
+
+
+def test_a_row_is_the_served_prompt_with_the_answer_after_it(model: LocalModel, tmp_path: Path) -> None:
+    asks, example = answerer(tmp_path), chat("배송비는 얼마인가요?", "3,000원입니다.")
+    [row], _ = render_rows([example], asks, model.tokenizer, 768, 0.0)
+    served = render_prompt(model.tokenizer, asks.prepare(example).request.messages)
+    assert list(row.ids[: len(served)]) == served
+    assert model.tokenizer.decode(row.ids[len(served) :]) == "3,000원입니다.<|eot_id|>"
+    assert "[1] 배송" in model.tokenizer.decode(served)
+
+
+def test_only_the_answer_and_its_end_are_in_the_loss(model: LocalModel, tmp_path: Path) -> None:
+    [row], _ = render_rows([chat("배송비는?", "3,000원", weight=0.5)], answerer(tmp_path), model.tokenizer, 768, 0.0)
+    learnt = [i for i, w in zip(row.ids, row.weights, strict=True) if w]
+    assert learnt == encode(model.tokenizer, "3,000원<|eot_id|>")
+    assert {w for w in row.weights if w} == {0.5}
+
+
+def test_rows_that_do_not_fit_are_counted_and_past_a_share_refused(model: LocalModel, tmp_path: Path) -> None:
+    examples = [chat("짧은 질문", "네"), chat("긴 질문 " * 60, "네")]
+    rows, cut = render_rows(examples, answerer(tmp_path), model.tokenizer, 300, 0.5)
+    assert ([r.id for r in rows], cut) == (["짧은 질문"], 1)
+    with pytest.raises(TrainingError, match=r"1 of 2 training rows are longer than the context of 300 tokens.*max_cut_share"):
+        render_rows(examples, answerer(tmp_path), model.tokenizer, 300, 0.4)
+
+
+def test_a_row_that_cannot_be_learnt_is_named(model: LocalModel, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"질문 하나.*no token of \d+ is in the loss"):
+        render_rows([chat("질문 하나", "네", weight=0.0)], answerer(tmp_path), model.tokenizer, 768, 0.0)
