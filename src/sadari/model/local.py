@@ -369,13 +369,13 @@ class _Prefix:
     length: int
 
 
-def _settle_alone(trie: OptionTrie, tokens: Sequence[int], logits: Tensor) -> list[int]:
+def _settle_alone(trie: OptionTrie, tokens: tuple[int, ...], logits: Tensor) -> tuple[int, ...]:
     """The first tokens that are left once it is settled whether an option stands alone."""
-    lone = [t for t in tokens if t in trie.alone_first]
-    others = [t for t in tokens if t not in trie.alone_first]
+    lone = tuple(t for t in tokens if t in trie.alone_first)
+    others = tuple(t for t in tokens if t not in trie.alone_first)
     if not lone or not others:
-        return list(tokens)
-    share = torch.softmax(logits[torch.tensor(lone + others, device=logits.device)].double(), dim=-1)[: len(lone)].sum()
+        return tokens
+    share = torch.softmax(logits[torch.tensor([*lone, *others], device=logits.device)].double(), dim=-1)[: len(lone)].sum()
     return lone if float(share) > trie.alone_above else others
 
 

@@ -1,7 +1,9 @@
 """Choose among a few systems on validation, spending little on the bad ones."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from sadari.answer import coverage_of
 from sadari.types import Example, System, Workshop
 
 FIRST_LOOK = 48
@@ -30,3 +32,28 @@ def choose(candidates: dict[str, System], validation: Sequence[Example], worksho
         quality = {n: workshop.evaluate(candidates[n], validation).quality for n in candidates if n in finalists}
         notes += [f"{n}: {q:.3f} on all {len(validation)} validation examples" for n, q in quality.items()]
     return max(quality, key=lambda n: quality[n]), tuple(notes)
+
+
+def with_threshold(system: System, validation: Sequence[Example], workshop: Workshop) -> tuple[System, tuple[str, ...]]:
+    """Let a system that retrieves documents abstain, unasked, where the best passage covers too little of the question.
+
+    The threshold is the one that answers most of `validation` right; it is taken only if that is at least three answers more.
+
+    Returns:
+        The system, and a note if a threshold was taken.
+    """
+    assert system.retrieval is not None, "only a system that retrieves can find too little"
+    card = workshop.evaluate(system, validation)
+    covered = coverage_of(system, validation)
+
+    def right_at(threshold: float) -> float:
+        rows = zip(validation, covered, card.scores, strict=True)
+        return sum(float(e.reference.abstain) if c < threshold else s for e, c, s in rows)
+
+    best = max([0.0, *sorted(covered)], key=right_at)  # ties go to the lowest: abstain as little as possible
+    if right_at(best) < right_at(0.0) + 3:  # two more may be luck
+        return system, ()
+    note = (
+        f"abstains below coverage {best:.2f}: {right_at(0.0):.0f} -> {right_at(best):.0f} of {len(validation)} validation answers"
+    )
+    return system.with_(retrieval=replace(system.retrieval, min_score=best)), (note,)

@@ -12,6 +12,7 @@ from sadari.answer import Answerer
 from sadari.errors import ModelError, TrainingError
 from sadari.files import kept
 from sadari.model.local import LocalModel
+from sadari.rungs.search import with_threshold
 from sadari.train import (
     Job,
     Plan,
@@ -59,6 +60,10 @@ class TuneRung:
                 f"{incumbent.model} runs elsewhere and cannot be tuned here. "
                 f"Take `{self.name}` out of the ladder, or use a local model."
             )
+        if self.name == "lora" and incumbent.adapter is not None:
+            # An adapter belongs to the very weights it was trained over: those of the base with the older adapter merged in.
+            save_model(model.model, model.tokenizer, workdir / "base")
+            system = system.with_(model=str(workdir / "base"), adapter=None)
         tuned = _Tuned(self.name, model, config, workshop.seed)
         answerer = Answerer(system, model)
         rows, cut = render_rows(used, answerer, model.tokenizer, tuned.context, config.max_cut_share)
@@ -87,6 +92,8 @@ class TuneRung:
 
     def _served(self, incumbent: System) -> System:
         retrieval = incumbent.retrieval if incumbent.retrieval and incumbent.retrieval.source == "documents" else None
+        if retrieval is not None:
+            retrieval = replace(retrieval, min_score=0.0)  # chosen for the untuned model; chosen anew after tuning
         prompt = replace(incumbent.prompt, labels=(), shots=0, chain_of_thought=False)
         decoding = replace(incumbent.decoding, choices=self._workshop.labels)
         return incumbent.with_(prompt=prompt, retrieval=retrieval, examples=None, decoding=decoding)
@@ -106,7 +113,11 @@ class TuneRung:
             found[quote] = (self._workshop.evaluate(candidate, validation).quality, candidate)
         best = max(found, key=lambda q: found[q][0])  # ties go to the incumbent's way
         told = ", ".join(f"{q or 'free'}: {quality:.3f}" for q, (quality, _) in found.items())
-        return found[best][1], (f"quoted sentences at most {best or 'free'} (validation by number: {told})",)
+        system, threshold = with_threshold(found[best][1], validation, self._workshop)
+        return system, (
+            *threshold,
+            f"quoted sentences at most {best or 'free'} (validation by number: {told})",
+        )
 
 
 class _Tuned:
