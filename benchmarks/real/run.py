@@ -13,8 +13,9 @@ import shutil
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -29,10 +30,11 @@ MOODS = {0: "일상", 1: "이별", 2: "사랑"}
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+import sadari  # noqa: E402
 from sadari.answer import Answerer  # noqa: E402
 from sadari.cli.show import steps_table  # noqa: E402
 from sadari.files import read_lines  # noqa: E402
-from sadari.measure import choose_scorer  # noqa: E402
+from sadari.measure import choose_scorer, format_p  # noqa: E402
 from sadari.model import ScriptedModel  # noqa: E402
 from sadari.retrieve import LexicalIndex  # noqa: E402
 from sadari.run import ClimbOptions, Prediction, load_result, quick_task, run_climb, run_folders  # noqa: E402
@@ -58,15 +60,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     data = (REPOSITORY / os.environ.get("SADARI_DATA", "../shared/data")).resolve()
     os.environ["SADARI_DATA"] = str(data)
     figures: dict[str, float | None] = dict.fromkeys(FIGURES)
+    record: list[str] = []
     started = time.perf_counter()
     for name in options.only or NAMES:
         if not (data / name).is_dir():
             print(f"{name}: skipped, there is no folder {data / name}. Set SADARI_DATA to the folder that holds it.")
             continue
         climbed = _climb(name, data, options)
-        _print_climb(name, climbed)
-        figures |= {key: round(value, 4) for key, value in _REPORTS[name](climbed)}
-    print(f"\n{time.perf_counter() - started:.0f} s in this call")
+        found, lines = _REPORTS[name](climbed)
+        figures |= {key: round(value, 4) for key, value in found.items()}
+        _print_climb(climbed, lines)
+        record += _section(name, climbed, lines)
+    seconds = time.perf_counter() - started
+    print(f"\n{seconds:.0f} s in this call")
+    if options.record:
+        _write_record(options.record, record, figures, seconds, sys.argv[1:] if arguments is None else arguments)
     print(json.dumps(figures))
     return 0
 
@@ -77,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="Rough climbs on 80 test rows; the figures are those of these rows.")
     parser.add_argument("--model", help="Another model for all tasks: a folder, a Hugging Face name, openai:NAME, scripted:FILE.")
     parser.add_argument("--rungs", help="Climb only these rungs of each ladder, separated by commas.")
+    parser.add_argument("--record", type=Path, help="Page that gets the tables, between its real:start and real:end marks.")
     parser.add_argument("--work", type=Path, default=HERE, help="Folder for prepared rows and runs; default: beside this file.")
     return parser
 
@@ -126,7 +135,7 @@ def _tell(line: str) -> None:
         print(f"   {line}", file=sys.stderr, flush=True)
 
 
-def _print_climb(name: str, climbed: Climbed) -> None:
+def _print_climb(climbed: Climbed, lines: Sequence[str]) -> None:
     from rich.console import Console
 
     Console(width=150).print(steps_table(climbed.steps, climbed.task.money.currency))
@@ -134,39 +143,97 @@ def _print_climb(name: str, climbed: Climbed) -> None:
         print(f"   {step.rung}: {step.verdict.reason}")
         for note in step.built.notes:
             print(f"      {note}")
-    print(f"   {climbed.steps[-1].ends} Winner: {_winner(climbed)['rung']} {_winner(climbed)['quality']:.4f}")
-    print(f"   report: {climbed.folder / 'report.html'}")
+    print(f"   {climbed.steps[-1].ends}")
+    for line in lines:
+        print(f"   {line}")
+    print(f"   report: {climbed.folder / 'report.html'}", flush=True)
+
+
+# --- the tables as a page keeps them -------------------------------------------------------------------------------------
+
+
+def _section(name: str, climbed: Climbed, lines: Sequence[str]) -> list[str]:
+    """One task's rungs as Markdown."""
+    task = climbed.task
+    rows = [
+        f"| {step.rung} | {card.quality:.4f} ({card.low:.4f} - {card.high:.4f}) "
+        f"| {'' if verdict.p_value is None else format_p(verdict.p_value)} "
+        f"| {verdict.outcome.replace('_', ' ')}{', taken' if verdict.taken and step.index else ''} "
+        f"| {step.built.cost.seconds:.0f} | {len(card.ids) / card.throughput if card.throughput else 0:.0f} | {card.failures} |"
+        for step in climbed.steps
+        for card, verdict in [(step.scorecard, step.verdict)]
+    ]
+    return [
+        f"### {name}: {len(task.test):,} test, {len(task.train):,} train, {len(task.validation):,} validation rows",
+        "",
+        "| rung | quality (95 % interval) | p | verdict | build s | test s | failed |",
+        "| --- | ---: | ---: | --- | ---: | ---: | ---: |",
+        *rows,
+        "",
+        *[f"- {line}" for line in lines],
+        "",
+    ]
+
+
+def _write_record(
+    page: Path, record: Sequence[str], figures: dict[str, float | None], seconds: float, arguments: Sequence[str]
+) -> None:
+    told = " ".join(["python benchmarks/real/run.py", *arguments])
+    lines = [
+        f"## {datetime.now().date().isoformat()}: real data, nobody here wrote it",
+        "",
+        f"{os.cpu_count()} CPU cores, sadari {sadari.__version__}, `{told}`, {seconds:.0f} s in its last call.",
+        "",
+        *record,
+        "```json",
+        json.dumps(figures),
+        "```",
+    ]
+    text = page.read_text(encoding="utf-8")
+    start, end = "<!-- real:start -->\n", "<!-- real:end -->"
+    before, _, rest = text.partition(start)
+    _, found, after = rest.partition(end)
+    if not found:
+        raise SystemExit(f"{page} has no {start.strip()} before {end}: put them where the tables belong.")
+    page.write_text(before + start + "\n".join(lines) + "\n" + end + after, encoding="utf-8")
 
 
 # --- what each task is held against --------------------------------------------------------------------------------------
 
-
-def _report_banking77(climbed: Climbed) -> Iterator[tuple[str, float]]:
-    task = climbed.task
-    print(f"   floors on these {len(task.test)} test rows:")
-    print(f"      majority label {_majority(task):.4f}")
-    print(f"      nearest training row by sadari's index {_nearest(task, 1):.4f} (BM25 over words is known to reach 0.801)")
-    print(f"      vote of the 10 nearest, weighted by score {_nearest(task, 10):.4f}")
-    yield "banking77_baseline", climbed.steps[0].scorecard.quality
-    yield "banking77_best", _winner(climbed)["quality"]
+Report = tuple[dict[str, float], list[str]]
+"""The figures of a task for the last line, and lines for people."""
 
 
-def _report_chatbot(climbed: Climbed) -> Iterator[tuple[str, float]]:
-    task = climbed.task
-    print(f"   floors on these {len(task.test)} test rows:")
-    print(f"      majority label {_majority(task):.4f} (on all rows 0.459)")
-    print(f"      vote of the 5 nearest, weighted by score {_nearest(task, 5):.4f} (unweighted 5-NN is known to reach 0.765)")
-    yield "chatbot_best", _winner(climbed)["quality"]
+def _report_banking77(climbed: Climbed) -> Report:
+    task, winner = climbed.task, _winner(climbed)
+    lines = [
+        f"floor, majority label: {_majority(task):.4f}",
+        f"floor, nearest training row by sadari's index: {_nearest(task, 1):.4f} (BM25 over words is known to reach 0.801)",
+        f"floor, vote of the 10 nearest weighted by score: {_nearest(task, 10):.4f}",
+        f"winner: {winner['rung']} {winner['quality']:.4f}",
+    ]
+    return {"banking77_baseline": climbed.steps[0].scorecard.quality, "banking77_best": winner["quality"]}, lines
 
 
-def _report_wiki(climbed: Climbed) -> Iterator[tuple[str, float]]:
-    task = climbed.task
+def _report_chatbot(climbed: Climbed) -> Report:
+    task, winner = climbed.task, _winner(climbed)
+    lines = [
+        f"floor, majority label: {_majority(task):.4f} (0.459 on all rows)",
+        f"floor, vote of the 5 nearest weighted by score: {_nearest(task, 5):.4f} (unweighted it is known to reach 0.765)",
+        f"winner: {winner['rung']} {winner['quality']:.4f}",
+    ]
+    return {"chatbot_best": winner["quality"]}, lines
+
+
+def _report_wiki(climbed: Climbed) -> Report:
+    task, winner = climbed.task, _winner(climbed)
     recall = _recall(climbed, task.test)
-    print(f"   retrieval on these {len(task.test)} test rows, {len(task.documents)} passages:")
-    print(f"      recall@1 {recall[1]:.4f}, recall@5 {recall[5]:.4f} (character bigrams are known to reach 0.610 and 0.890)")
-    print(f"   span answers of the winner: exact {_winner(climbed)['quality']:.4f}, character F1 {_span_f1(climbed):.4f}")
-    yield "wiki_recall1", recall[1]
-    yield "wiki_recall5", recall[5]
+    lines = [
+        f"retrieval over {len(task.documents)} passages: recall@1 {recall[1]:.4f}, recall@5 {recall[5]:.4f} "
+        "(character bigrams are known to reach 0.610 and 0.890)",
+        f"winner: {winner['rung']}, span answers exact {winner['quality']:.4f}, character F1 {_span_f1(climbed):.4f}",
+    ]
+    return {"wiki_recall1": recall[1], "wiki_recall5": recall[5]}, lines
 
 
 _REPORTS = {"banking77": _report_banking77, "ko-wiki-qa": _report_wiki, "ko-chatbot": _report_chatbot}

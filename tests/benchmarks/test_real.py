@@ -33,7 +33,10 @@ def model(tmp_path: Path) -> str:
 
 
 def test_it_climbs_every_task_and_ends_with_its_figures(data: Path, model: str, tmp_path: Path) -> None:
-    done = _run(data, "--model", model, "--rungs", "prompt,retrieval", "--work", str(tmp_path / "work"))
+    page = tmp_path / "page.md"
+    page.write_text("# Log\n<!-- real:start -->\nold\n<!-- real:end -->\n", encoding="utf-8")
+
+    done = _run(data, "--model", model, "--rungs", "prompt,retrieval", "--work", str(tmp_path / "work"), "--record", str(page))
 
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout.splitlines()[-1])
@@ -42,6 +45,10 @@ def test_it_climbs_every_task_and_ends_with_its_figures(data: Path, model: str, 
     assert figures["wiki_recall1"] == figures["wiki_recall5"] == 1.0  # every question names the thing its passage is about
     assert figures["chatbot_best"] == 0.5
     assert (tmp_path / "work" / "ko-chatbot" / "prepared" / "test.jsonl").is_file()
+    recorded = page.read_text(encoding="utf-8")
+    assert "### banking77: 8 test" in recorded
+    assert "| baseline | 0.5000 (" in recorded
+    assert "old" not in recorded
 
 
 def test_one_task_alone_leaves_the_other_figures_empty(data: Path, model: str, tmp_path: Path) -> None:
