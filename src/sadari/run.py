@@ -393,10 +393,11 @@ def open_answerer(system: System) -> Answerer:
 
 def evaluate_system(system: System, task: Task, tell: Tell) -> Scorecard:
     """The scorecard of `system` on the task's test set; a system without an instruction is asked with the task's goal."""
+    engine = Engine(_load)
     if not system.prompt.instruction:
         prompt = Prompt(instruction=task.goal, labels=task.labels)
-        system = system.with_(prompt=prompt, decoding=replace(system.decoding, choices=task.labels))
-    engine = Engine(_load)
+        decoding = Decoding(max_new_tokens=_room_for_answers(engine.model(system), task), choices=task.labels)
+        system = system.with_(prompt=prompt, decoding=decoding, abstention=_abstention(task))
     answers: list[Answer] = []
     seconds = 0.0
     for start in range(0, len(task.test), PIECE):

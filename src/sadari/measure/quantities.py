@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 
 from sadari.measure.text import normalise
 
@@ -126,39 +127,40 @@ _SCALED = (  # in falling order, so that 1만 2만 stays two amounts
 )
 _HALF = r"(?P<{0}half>오전|오후|새벽|아침|저녁|밤|낮)?\s?"
 
-_GRAMMAR = re.compile(
-    "|".join(
-        (
-            r"(?P<skip>(?m:^)[ \t]*\d{1,2}[.)](?=\s)|\[\d{1,3}\]|(?<![A-Za-z])[A-Za-z]+\d+(?:\.\d+)?)",
-            r"(?P<date>(?<!\d)(?P<y>\d{4})\s?(?:년|[-./])\s?(?P<m>\d{1,2})\s?(?:월|[-./])\s?(?P<d>\d{1,2})(?!\d)(?:\s?일)?)",
-            r"(?P<month>(?<!\d)(?P<ym_y>\d{4})(?:\s?년\s?|[-.](?=\d\d(?![\d.])))(?P<ym_m>\d{1,2})\s?월)",
-            r"(?P<day>(?<!\d)(?P<md_m>\d{1,2})\s?월\s?(?P<md_d>\d{1,2})\s?일)",
-            rf"(?P<english>\b(?P<e_m>{'|'.join(_MONTHS)})[a-z]*\.?\s(?P<e_d>\d{{1,2}})(?:st|nd|rd|th)?\b(?:,?\s(?P<e_y>\d{{4}}))?)",
-            r"(?P<clock>"
-            + _HALF.format("c_")
-            + r"(?<!\d)(?P<c_h>\d{1,2}):(?P<c_m>\d{2})(?::\d{2})?(?!\d)\s?(?P<c_ap>[ap]\.?m\b\.?)?)",
-            r"(?P<hour>"
-            + _HALF.format("h_")
-            + r"(?<!\d)(?P<h_h>\d{1,2})\s?시(?!간)(?:\s?(?:(?P<h_m>\d{1,2})\s?분|(?P<h_30>반)(?![가-힣]))?))",
-            r"(?P<ampm>(?<!\d)(?P<a_h>\d{1,2})\s?(?P<a_ap>[ap]\.?m\b\.?))",
-            r"(?P<phone>(?<![\d-])(?:\d{2,4}-\d{3,4}-\d{4}|1\d{3}-\d{4})(?![\d-]))",
-            rf"(?P<money>(?P<sign>₩|KRW|\$|USD)\s?(?P<sum>{_SCALED}|{_NUMBER}))",
-            r"(?P<article>(?<=제)\s?(?P<art>\d+)(?P<art_unit>[조항호장절]))",
-            rf"(?P<range>(?P<low>{_SCALED}|{_NUMBER})\s?[~\-–—∼〜]\s?(?=(?P<high>{_SCALED}|{_NUMBER})\s?(?P<high_unit>{_UNIT})))",
-            rf"(?P<plain>(?:(?<=\s)|(?<=\()|^)[-−](?=\d)|)(?P<amount>{_SCALED}|{_NUMBER})(?:\s?(?P<unit>{_UNIT}))?",
-            rf"(?P<days>(?<![가-힣])(?:{'|'.join(_DAYS)})(?!달))|(?P<oneday>(?<![가-힣])하루(?=\s?(?:전|이내|안에|후|뒤|치)))",
-            r"(?P<oneweek>(?<![가-힣])일주일)",
-            rf"(?P<native>(?<![가-힣])(?P<n_amount>{_COUNTS})\s?(?P<n_unit>달|시간|주(?=[일간 ])))",
-            rf"(?P<sino>(?<![가-힣])(?P<s_amount>(?:[{''.join(_DIGITS)}]?[십백천만억]\s?){{1,12}}[{''.join(_DIGITS)}]?)\s?(?P<s_unit>원|퍼센트|프로))",
-        )
-    ),
-    re.IGNORECASE,
+_GRAMMAR = "|".join(
+    (
+        r"(?P<skip>(?m:^)[ \t]*\d{1,2}[.)](?=\s)|\[\d{1,3}\]|(?<![A-Za-z])[A-Za-z]+\d+(?:\.\d+)?)",
+        r"(?P<date>(?<!\d)(?P<y>\d{4})\s?(?:년|[-./])\s?(?P<m>\d{1,2})\s?(?:월|[-./])\s?(?P<d>\d{1,2})(?!\d)(?:\s?일)?)",
+        r"(?P<month>(?<!\d)(?P<ym_y>\d{4})(?:\s?년\s?|[-.](?=\d\d(?![\d.])))(?P<ym_m>\d{1,2})\s?월)",
+        r"(?P<day>(?<!\d)(?P<md_m>\d{1,2})\s?월\s?(?P<md_d>\d{1,2})\s?일)",
+        rf"(?P<english>\b(?P<e_m>{'|'.join(_MONTHS)})[a-z]*\.?\s(?P<e_d>\d{{1,2}})(?:st|nd|rd|th)?\b(?:,?\s(?P<e_y>\d{{4}}))?)",
+        r"(?P<clock>" + _HALF.format("c_") + r"(?<!\d)(?P<c_h>\d{1,2}):(?P<c_m>\d{2})(?::\d{2})?(?!\d)\s?(?P<c_ap>[ap]\.?m\b\.?)?)",
+        r"(?P<hour>"
+        + _HALF.format("h_")
+        + r"(?<!\d)(?P<h_h>\d{1,2})\s?시(?!간)(?:\s?(?:(?P<h_m>\d{1,2})\s?분|(?P<h_30>반)(?![가-힣]))?))",
+        r"(?P<ampm>(?<!\d)(?P<a_h>\d{1,2})\s?(?P<a_ap>[ap]\.?m\b\.?))",
+        r"(?P<phone>(?<![\d-])(?:\d{2,4}-\d{3,4}-\d{4}|1\d{3}-\d{4})(?![\d-]))",
+        rf"(?P<money>(?P<sign>₩|KRW|\$|USD)\s?(?P<sum>{_SCALED}|{_NUMBER}))",
+        r"(?P<article>(?<=제)\s?(?P<art>\d+)(?P<art_unit>[조항호장절]))",
+        rf"(?P<range>(?P<low>{_SCALED}|{_NUMBER})\s?[~\-–—∼〜]\s?(?=(?P<high>{_SCALED}|{_NUMBER})\s?(?P<high_unit>{_UNIT})))",
+        rf"(?P<plain>(?:(?<=\s)|(?<=\()|^)[-−](?=\d)|)(?P<amount>{_SCALED}|{_NUMBER})(?:\s?(?P<unit>{_UNIT}))?",
+        rf"(?P<days>(?<![가-힣])(?:{'|'.join(_DAYS)})(?!달))|(?P<oneday>(?<![가-힣])하루(?=\s?(?:전|이내|안에|후|뒤|치)))",
+        r"(?P<oneweek>(?<![가-힣])일주일)",
+        rf"(?P<native>(?<![가-힣])(?P<n_amount>{_COUNTS})\s?(?P<n_unit>달|시간|주(?=[일간 ])))",
+        rf"(?P<sino>(?<![가-힣])(?P<s_amount>(?:[{''.join(_DIGITS)}]?[십백천만억]\s?){{1,12}}[{''.join(_DIGITS)}]?)\s?(?P<s_unit>원|퍼센트|프로))",
+    )
 )
+
+
+@cache
+def _grammar() -> re.Pattern[str]:
+    """Compiled on first use: it takes half a second."""
+    return re.compile(_GRAMMAR, re.IGNORECASE)
 
 
 def _scan(text: str) -> Iterator[Quantity]:
     position = 0
-    while found := _GRAMMAR.search(text, position):
+    while found := _grammar().search(text, position):
         quantity = _read(found)
         position = max(found.end(), found.start() + 1)
         if quantity is not None:

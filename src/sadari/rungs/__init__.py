@@ -4,7 +4,6 @@ from sadari.rungs.baseline import BaselineRung
 from sadari.rungs.prompt import PromptConfig, PromptRung
 from sadari.rungs.registry import IMPLEMENTED, check_options, make_rung
 from sadari.rungs.retrieval import RetrievalConfig, RetrievalRung
-from sadari.rungs.tune import TuneRung
 
 __all__ = [
     "IMPLEMENTED",
@@ -13,7 +12,6 @@ __all__ = [
     "PromptRung",
     "RetrievalConfig",
     "RetrievalRung",
-    "TuneRung",
     "check_options",
     "make_rung",
 ]

@@ -2,22 +2,30 @@
 
 import difflib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
 from sadari.errors import ConfigError
 from sadari.rungs.prompt import PromptConfig, PromptRung
 from sadari.rungs.retrieval import RetrievalConfig, RetrievalRung
-from sadari.rungs.tune import TuneRung
-from sadari.train import TuneConfig
 from sadari.types import Rung, Workshop
 
-_MAKERS: dict[str, tuple[type[BaseModel], Callable[[Any, Workshop], Rung]]] = {
-    "prompt": (PromptConfig, PromptRung),
-    "retrieval": (RetrievalConfig, RetrievalRung),
-    "lora": (TuneConfig, lambda config, workshop: TuneRung("lora", config, workshop)),
-    "full": (TuneConfig, lambda config, workshop: TuneRung("full", config, workshop)),
+_Maker = tuple[type[BaseModel], Callable[[Any, Workshop], Rung]]
+
+
+def _tuning(method: Literal["lora", "full"]) -> _Maker:
+    from sadari.rungs.tune import TuneRung  # torch: a ladder without tuning does without it
+    from sadari.train import TuneConfig
+
+    return TuneConfig, lambda config, workshop: TuneRung(method, config, workshop)
+
+
+_MAKERS: dict[str, Callable[[], _Maker]] = {
+    "prompt": lambda: (PromptConfig, PromptRung),
+    "retrieval": lambda: (RetrievalConfig, RetrievalRung),
+    "lora": lambda: _tuning("lora"),
+    "full": lambda: _tuning("full"),
 }
 
 IMPLEMENTED: tuple[str, ...] = tuple(_MAKERS)
@@ -30,7 +38,8 @@ def make_rung(name: str, options: Mapping[str, Any], workshop: Workshop) -> Rung
     Raises:
         ConfigError: If there is no such rung, or an option is misspelt or out of range.
     """
-    return _MAKERS[name][1](check_options(name, options), workshop)
+    config = check_options(name, options)
+    return _MAKERS[name]()[1](config, workshop)
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> BaseModel:
@@ -41,7 +50,7 @@ def check_options(name: str, options: Mapping[str, Any]) -> BaseModel:
     """
     if name not in _MAKERS:
         raise ConfigError(f"there is no rung {name!r}. This version has: {', '.join(IMPLEMENTED)}.")
-    kind = _MAKERS[name][0]
+    kind = _MAKERS[name]()[0]
     try:
         return kind.model_validate(dict(options))
     except ValidationError as error:
