@@ -251,9 +251,8 @@ class Answer:
 class OneOf:
     """A decoding constraint: the text is one to `most` different `options`, joined by single spaces.
 
-    An option in `alone` stands alone: it is never joined with another. It is chosen if the model gives its first token more than
-    `alone_above` of the probability of all that may come first: many options share what is left, so the likeliest of them says
-    little against it.
+    An option in `alone` stands alone: it is never joined with another. It is chosen if, of the probability of all that may come
+    first, its first token has more than `alone_above`: many options share what is left, so the likeliest says little against it.
     """
 
     options: tuple[str, ...]

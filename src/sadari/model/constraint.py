@@ -63,14 +63,16 @@ class OptionTrie:
         for i, ids in enumerate(firsts):
             self._insert(self.START, i, ids)
         laters: list[list[int]] = []
+        joinable: list[int] = []
         if self.most > 1 and self._joinable.bit_count() > 1:
             joinable = [i for i in range(len(self.options)) if self._joinable >> i & 1]
             laters = tokenise(self.options[joinable[0]], [" " + self.options[i] for i in joinable])
             for i, ids in zip(joinable, laters, strict=True):
                 self._insert(self.LATER, i, ids)
+        self._firsts, self._laters = firsts, dict(zip(joinable, laters, strict=True)) if laters else {}
         lone = {ids[0] for i, ids in enumerate(firsts) if not self._joinable >> i & 1}
         self.alone_first = lone - {ids[0] for i, ids in enumerate(firsts) if self._joinable >> i & 1}
-        """First tokens of `alone` options that no other option begins with; empty where there is no choice between the two kinds."""
+        """First tokens of `alone` options that no other option begins with."""
         self.longest = max(map(len, firsts)) + (self.most - 1) * max(map(len, laters), default=0)
         """Tokens of the longest answer, at most."""
         self.longest_option = max(map(len, firsts))
@@ -103,6 +105,39 @@ class OptionTrie:
         """The answer, where it may end; of several readings the one with the fewest options."""
         done = [(*p.taken, o) for p in state if (o := self._completed(p)) is not None]
         return " ".join(self.options[i] for i in min(done, key=len))
+
+    def decisions(self, text: str, end: int) -> list[tuple[int, tuple[int, ...]]] | None:
+        """How `text` is generated under this constraint: each token with the tokens it was chosen among, the end token last.
+
+        Args:
+            end: Token that ends the answer.
+
+        Returns:
+            None if `text` cannot be generated.
+        """
+        options = self._parse(text, ())
+        if options is None:
+            return None
+        path = [*self._firsts[options[0]], *(t for i in options[1:] for t in self._laters[i])]
+        made: list[tuple[int, tuple[int, ...]]] = []
+        state = self.start()
+        for token in [*path, end]:
+            tokens, can_end = self.allowed(state)
+            made.append((token, (*tokens, end) if can_end else tokens))
+            state = self.step(state, token)
+        return made
+
+    def _parse(self, text: str, taken: tuple[int, ...]) -> tuple[int, ...] | None:
+        for i, option in enumerate(self.options):
+            if i in taken or (taken and not self._joinable >> i & 1):
+                continue
+            if text == option:
+                return (*taken, i)
+            if len(taken) + 1 < self.most and self._joinable >> i & 1 and text.startswith(option + " "):
+                rest = self._parse(text[len(option) + 1 :], (*taken, i))
+                if rest is not None:
+                    return rest
+        return None
 
     def _completed(self, path: Path) -> int | None:
         option = self._nodes[path.node].ends

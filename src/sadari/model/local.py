@@ -130,6 +130,10 @@ class LocalModel:
             scores = self._score(row.prompt, answers)
         return sorted(zip(options, scores, strict=True), key=lambda pair: (-pair[1], options.index(pair[0])))
 
+    def decisions(self, constraint: OneOf, text: str) -> list[tuple[int, tuple[int, ...]]] | None:
+        """Each token of `text`, and the end after it, with the tokens it is chosen among; None if `constraint` forbids it."""
+        return self._trie(constraint).decisions(text, self._end_of_answer())
+
     def _score(self, prompt: list[int], answers: list[list[int]]) -> list[float]:
         """Log-probability of each answer's tokens after the prompt."""
         shared = Batch(self.model)

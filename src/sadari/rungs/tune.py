@@ -66,12 +66,12 @@ class TuneRung:
             system = system.with_(model=str(workdir / "base"), adapter=None)
         tuned = _Tuned(self.name, model, config, workshop.seed)
         answerer = Answerer(system, model)
-        rows, cut = render_rows(used, answerer, model.tokenizer, tuned.context, config.max_cut_share)
+        rendering = render_rows(used, answerer, model, config.max_cut_share)
         looked_at = list(validation[: config.validation_rows])
-        held_out, _ = render_rows(looked_at, answerer, model.tokenizer, tuned.context, 1.0)
-        job = Job(tuned.torch_model, rows, config, workdir, tuned.pad_id, workshop.seed, workshop.tell)
+        held_out = render_rows(looked_at, answerer, model, 1.0).rows
+        job = Job(tuned.torch_model, rendering.rows, config, workdir, tuned.pad_id, workshop.seed, workshop.tell)
         plan = kept(workdir / "plan.json", Plan, lambda: self._plan(tuned, job))
-        workshop.tell(f"{tuned.trainable:,} of {tuned.total:,} parameters, {len(rows)} rows, {plan.steps} steps")
+        workshop.tell(f"{tuned.trainable:,} of {tuned.total:,} parameters, {len(rendering.rows)} rows, {plan.steps} steps")
 
         def look() -> tuple[float, float]:
             answers = answerer.answer(looked_at)
@@ -82,12 +82,14 @@ class TuneRung:
         system, quoting = self._choose_decoding(system.with_(**tuned.save(workdir)), looked_at)
         notes = [
             f"trained {tuned.trainable:,} of {tuned.total:,} parameters ({tuned.trainable / tuned.total:.1%})",
-            f"{len(rows)} of {len(train)} training rows, {plan.epochs:.2f} passes, {plan.steps} steps of at most "
+            f"{len(rendering.rows)} of {len(train)} training rows, {plan.epochs:.2f} passes, {plan.steps} steps of at most "
             f"{config.batch_tokens} tokens, ended by {plan.cut_by}",
             f"best look at step {done.best_step}: validation {done.best_score:.3f}",
         ]
-        if cut:
-            notes.append(f"{cut} rows were longer than the context and left out")
+        if rendering.cut:
+            notes.append(f"{rendering.cut} rows were longer than the context and left out")
+        if rendering.unreachable:
+            notes.append(f"{rendering.unreachable} rows were left out: their answer is none that the system could give there")
         return Built(system, curves=done.curves, notes=(*notes, *quoting))
 
     def _served(self, incumbent: System) -> System:
@@ -132,7 +134,6 @@ class _Tuned:
         self._peft = attach_adapter(self.torch_model, config, seed) if method == "lora" else None
         self.trainable = sum(p.numel() for p in self.torch_model.parameters() if p.requires_grad)
         self.pad_id: int = model.tokenizer.pad_token_id if model.tokenizer.pad_token_id is not None else 0
-        self.context: int = model.context or 2**31
 
     def loss(self, rows: Sequence[Row]) -> float:
         """Mean loss over validation rows, in nats per token."""

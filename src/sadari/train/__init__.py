@@ -4,11 +4,12 @@ from sadari.train.config import TuneConfig
 from sadari.train.loop import Job, Plan, Trained, fit, make_plan
 from sadari.train.loss import weighted_loss
 from sadari.train.methods import attach_adapter, default_learning_rate, save_adapter, save_model
-from sadari.train.rows import Row, batches_of, render_rows
+from sadari.train.rows import Rendering, Row, batches_of, render_rows
 
 __all__ = [
     "Job",
     "Plan",
+    "Rendering",
     "Row",
     "Trained",
     "TuneConfig",

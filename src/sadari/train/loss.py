@@ -13,6 +13,8 @@ from sadari.train.rows import Row
 def weighted_loss(model: Any, rows: Sequence[Row], pad_id: int) -> Tensor:
     """Mean cross-entropy in nats per unit of weight over a batch.
 
+    A token with an `among` is predicted among those ids alone, as it will be when it is served.
+
     Only hidden states that predict a weighted token meet the output layer: with a small model and a large vocabulary that layer
     is a large share of the work, and most of a prompt is not trained on.
 
@@ -32,9 +34,30 @@ def weighted_loss(model: Any, rows: Sequence[Row], pad_id: int) -> Tensor:
     hidden = model.get_decoder()(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False).last_hidden_state
     counted = (weights > 0).to(device)
     logits = _project(model, hidden[:, :-1][counted])
+    forbidden = _forbidden(rows, logits.shape[1])
+    if forbidden is not None:
+        logits = logits.masked_fill(forbidden.to(device), float("-inf"))
     losses = F.cross_entropy(logits, ids[:, 1:].to(device)[counted], reduction="none")
     kept = weights.to(device)[counted]
     return (losses * kept).sum() / kept.sum()
+
+
+def _forbidden(rows: Sequence[Row], vocabulary: int) -> Tensor | None:
+    """Ids that each weighted token was not chosen among, shape (weighted tokens, V); None if all were free."""
+    among = [
+        ids
+        for row in rows
+        for weight, ids in zip(row.weights[1:], row.among[1:] or ((),) * (len(row.ids) - 1), strict=True)
+        if weight > 0
+    ]
+    if not any(among):
+        return None
+    forbidden = torch.zeros(len(among), vocabulary, dtype=torch.bool)
+    for at, ids in enumerate(among):
+        if ids:
+            forbidden[at] = True
+            forbidden[at, list(ids)] = False
+    return forbidden
 
 
 def _project(model: Any, hidden: Tensor) -> Tensor:

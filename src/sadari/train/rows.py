@@ -2,56 +2,92 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from sadari.answer import Answerer
 from sadari.errors import TrainingError
-from sadari.model.chat import render_training
-from sadari.types import Example
+from sadari.model.chat import render_prompt, render_training
+from sadari.model.local import LocalModel
+from sadari.types import Example, Request
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One training row: token ids and, for each, its weight in the loss (of predicting it), in [0, 1]."""
+    """One training row.
+
+    Args:
+        ids: Token ids.
+        weights: For each token its weight in the loss (of predicting it), in [0, 1].
+        among: For each token the ids it is chosen among when it is served; () stands for the whole vocabulary.
+    """
 
     id: str
     ids: tuple[int, ...]
     weights: tuple[float, ...]
+    among: tuple[tuple[int, ...], ...] = ()
 
 
-def render_rows(
-    examples: Sequence[Example], answerer: Answerer, tokenizer: Any, context: int, max_cut_share: float
-) -> tuple[list[Row], int]:
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """Rows in the order of their examples; how many were too long, and how many have answers that the system could not give."""
+
+    rows: tuple[Row, ...]
+    cut: int
+    unreachable: int
+
+
+def render_rows(examples: Sequence[Example], answerer: Answerer, model: LocalModel, max_cut_share: float) -> Rendering:
     """Rows rendered exactly as the system will be asked, with the answer to learn at the end.
+
+    Where answers are constrained in serving (labels, quoted sentences), a token is learnt among the tokens that it will be chosen
+    among, and a token that has no alternative is not learnt at all. An answer that the constraint cannot give (its sentence was
+    not retrieved) teaches nothing and is left out.
 
     Args:
         answerer: Composes the prompts (retrieved passages included); the row itself and its near-duplicates are never shown.
-        context: Longest row in tokens; longer ones are left out and counted.
-
-    Returns:
-        The rows in the order of `examples`, and how many were left out.
 
     Raises:
-        TrainingError: If more than `max_cut_share` of the rows do not fit, or none is left.
+        TrainingError: If more than `max_cut_share` of the rows do not fit the model's context, or none is left.
     """
-    rows, cut = [], 0
+    rows: list[Row] = []
+    cut = unreachable = 0
     for example in examples:
-        target = example.target
-        prompt = answerer.prepare(example, training=True).request
-        answer = replace(target, weight=1.0 if target.weight is None else target.weight)
-        rendered = render_training(tokenizer, (*prompt.messages, answer), prompt.tools, row=f"training row {example.id}")
-        if len(rendered.ids) > context:
+        request = answerer.prepare(example, training=True).request
+        row = _free_row(example, request, model) if request.constraint is None else _constrained_row(example, request, model)
+        if row is None:
+            unreachable += 1
+        elif model.context is not None and len(row.ids) > model.context:
             cut += 1
-            continue
-        rows.append(Row(example.id, tuple(rendered.ids), tuple(rendered.weights)))
+        else:
+            rows.append(row)
     if not rows or cut > max_cut_share * len(examples):
         raise TrainingError(
-            f"{cut} of {len(examples)} training rows are longer than the context of {context} tokens. "
-            "Retrieve fewer or shorter passages, shorten the rows, or raise `max_cut_share` to train without them."
+            f"{cut} of {len(examples)} training rows are longer than the context of {model.context} tokens, and the answers of "
+            f"{unreachable} are none that the system could give. Retrieve fewer or shorter passages, shorten the rows, or raise "
+            "`max_cut_share` to train without the long ones."
         )
-    return rows, cut
+    return Rendering(tuple(rows), cut, unreachable)
+
+
+def _free_row(example: Example, request: Request, model: LocalModel) -> Row:
+    target = example.target
+    answer = replace(target, weight=1.0 if target.weight is None else target.weight)
+    name = f"training row {example.id}"
+    rendered = render_training(model.tokenizer, (*request.messages, answer), request.tools, row=name)
+    return Row(example.id, tuple(rendered.ids), tuple(rendered.weights))
+
+
+def _constrained_row(example: Example, request: Request, model: LocalModel) -> Row | None:
+    assert request.constraint is not None
+    decisions = model.decisions(request.constraint, example.target.content)
+    if decisions is None:
+        return None
+    prompt = render_prompt(model.tokenizer, request.messages, request.tools)
+    weight = 1.0 if example.target.weight is None else example.target.weight
+    ids = (*prompt, *(token for token, _ in decisions))
+    weights = (*(0.0 for _ in prompt), *(weight if len(among) > 1 else 0.0 for _, among in decisions))
+    return Row(example.id, ids, weights, (*(() for _ in prompt), *(among for _, among in decisions)))
 
 
 def batches_of(rows: Sequence[Row], batch_tokens: int, epochs: float, seed: int) -> list[list[int]]:
