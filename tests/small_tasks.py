@@ -42,7 +42,7 @@ def write_label_task(folder: Path, *, rules: list[dict[str, Any]] | None = None,
         for i in range(8)
     ]
     return write_task(
-        folder, train, test, rules=LABEL_RULES if rules is None else rules, goal="고객 문의를 유형 하나로 나눈다.", **options
+        folder, train, test, rules=LABEL_RULES if rules is None else rules, **{"goal": "고객 문의를 유형 하나로 나눈다.", **options}
     )
 
 

@@ -319,11 +319,13 @@ def _only_climb(runs: Path) -> Iterator[None]:
     with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             handle.seek(0)
             raise RunError(
                 f"another climb (process {handle.read().strip() or 'unknown'}) is at work in {runs}. Wait for it, or stop it."
             ) from None
+        except OSError as error:
+            raise RunError(f"{runs} cannot be locked: {error.strerror}. Copy the task to a local disk.") from error
         try:
             handle.truncate(0)
             handle.write(str(os.getpid()))
