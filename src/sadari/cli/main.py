@@ -44,7 +44,9 @@ def main() -> NoReturn:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
-        code = app(standalone_mode=False)  # Click returns the code of `typer.Exit` instead of raising it
+        code = app(standalone_mode=False)  # typer returns the code of an exit, that of Ctrl-C included, instead of raising it
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else 0)
     except typer.Exit as done:
         sys.exit(done.exit_code)
