@@ -17,7 +17,7 @@ from sadari.mini import MINI_PATH
 from sadari.mini.batches import collate, encode_row, segments, stream
 from sadari.mini.evaluate import SKILLS, copy_accuracy, endless
 from sadari.mini.generate import continue_greedily
-from sadari.mini.initial import initialise
+from sadari.mini.initial import initialise, sentence_ends
 from sadari.mini.layout import Decoder, Shape
 from sadari.mini.optimise import orthogonalise
 from sadari.mini.skills.names import join_particles
@@ -33,9 +33,9 @@ def tokenizer() -> Tokenizer:
 
 
 @pytest.fixture(scope="module")
-def decoder() -> Decoder:
+def decoder(tokenizer: Tokenizer) -> Decoder:
     model = Decoder(Shape())
-    initialise(model, 0)
+    initialise(model, 0, ends=sentence_ends(tokenizer))
     return model.eval()
 
 
@@ -54,7 +54,7 @@ def test_answers_stand_in_the_passages_letter_for_letter() -> None:
         elif row.facts["form"] != "two":
             assert any(row.answer in passage for passage in row.facts["passages"])
         else:
-            assert any(all(part in passage for part in re.split(r"(?<=[.!?]) ", row.answer)) for passage in row.facts["passages"])
+            assert any(all(word in passage for word in row.answer.split()) for passage in row.facts["passages"])
 
 
 def test_every_answer_of_several_questions_stands_in_the_passages() -> None:
@@ -66,7 +66,7 @@ def test_every_answer_of_several_questions_stands_in_the_passages() -> None:
 
 
 def test_an_unanswerable_question_about_prose_has_its_sentence_taken_out() -> None:
-    text = "달은 지구를 돕니다. 해는 동쪽에서 뜨고 서쪽으로 집니다. 물은 백 도에서 끓어 수증기가 됩니다. 나무는 봄에 새잎을 냅니다. 새는 가을에 남쪽으로 날아갑니다."
+    text = "해는 동쪽에서 뜨고 서쪽으로 집니다. 물은 백 도에서 끓어 수증기가 됩니다. 나무는 봄에 새잎을 냅니다."
     other = "쌀은 논에서 자랍니다. 밀은 밭에서 자라고 여름에 거둡니다. 콩은 기름진 땅을 가리지 않습니다."
     r = Random(1)
     rows = [row for _ in range(300) if (row := read_corpus(r, [text, other], True, passages=2, size=3))]
@@ -90,6 +90,8 @@ def test_retrieval_rows_are_laid_out_as_they_are_served() -> None:
         ("서울~으로", "서울로"),
         ("3일~까지", "3일까지"),
         ("A동~이", "A동이"),
+        ("임산부~이면", "임산부면"),
+        ("책~이라", "책이라"),
         ("오전 9시~오후 6시", "오전 9시~오후 6시"),
     ],
 )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
@@ -14,6 +15,11 @@ from torch import Tensor
 
 from sadari.mini.skills.rows import Row
 
+# An answer is chosen at its first tokens; the rest is copying, which is soon known. So the first ones weigh more.
+OPENING_WEIGHTS = (6.0, 4.0, 2.0)
+HELD_SHARE = 0.7
+ABSTENTIONS = ("문서에서 확인할 수 없습니다.", "The documents do not say.")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 START, END = "<|im_start|>", "<|im_end|>"
 
 
@@ -24,6 +30,7 @@ class Encoded:
     skill: str
     ids: list[int]
     weights: list[float]
+    among: dict[int, list[int]] = field(default_factory=dict)  # place of a target: the only ids it is predicted among
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,7 @@ class Batch:
     weights: Tensor
     skills: tuple[str, ...]
     row_of: Tensor  # index of the row of each place
+    among: tuple[tuple[int, list[int]], ...] = ()  # index into the places, and the ids that its target is predicted among
 
 
 def segments(row: Row) -> list[tuple[str, bool]]:
@@ -84,15 +92,33 @@ def encode_row(
     parts = [(row.text, True)] if row.text else segments(row)
     ids: list[int] = []
     weights: list[float] = []
+    starts: list[int] = []
     for encoding, (_, learnt) in zip(
         tokenizer.encode_batch([text for text, _ in parts], add_special_tokens=False), parts, strict=True
     ):
+        if learnt and encoding.ids:
+            starts.append(len(ids))
         ids += encoding.ids
         if learnt:
-            weights += [1.0] * len(encoding.ids)
+            weights += [*OPENING_WEIGHTS, *([1.0] * len(encoding.ids))][: len(encoding.ids)] if row.messages else [1.0] * len(encoding.ids)
         else:
             weights += [prompt_weight if r.random() < prompt_share else 0.0 for _ in encoding.ids]
-    return Encoded(row.skill, ids, weights) if 2 <= len(ids) <= max_tokens else None
+    if not 2 <= len(ids) <= max_tokens:
+        return None
+    # Served answers are held to sentences of the documents: which of them begins is learnt among their first tokens.
+    held = openings(row, tokenizer) if r.random() < HELD_SHARE else frozenset()
+    among = {place: sorted(held) for place in starts if ids[place] in held} if len(held) > 1 else {}
+    return Encoded(row.skill, ids, weights, among)
+
+
+def openings(row: Row, tokenizer: Tokenizer) -> frozenset[int]:
+    """First tokens of all sentences of a reading row's passages, and of its abstention; empty for other rows."""
+    passages = row.facts.get("passages", ())
+    sentences = [s for text in passages for s in _SENTENCE_END.split(text) if s]
+    if not sentences:
+        return frozenset()
+    encodings = tokenizer.encode_batch([*sentences, *ABSTENTIONS], add_special_tokens=False)
+    return frozenset(encoding.ids[0] for encoding in encodings if encoding.ids)
 
 
 def collate(rows: Sequence[Encoded]) -> Batch:
@@ -103,17 +129,20 @@ def collate(rows: Sequence[Encoded]) -> Batch:
     targets: list[int] = []
     weights: list[float] = []
     row_of: list[int] = []
+    among: list[tuple[int, list[int]]] = []
     for i, row in enumerate(rows):
         ids[i, : len(row.ids) - 1] = torch.tensor(row.ids[:-1])
         for t, weight in enumerate(row.weights[1:]):
             if weight > 0:
+                if t + 1 in row.among:
+                    among.append((len(positions), row.among[t + 1]))
                 positions.append(i * length + t)
                 targets.append(row.ids[t + 1])
                 weights.append(weight)
                 row_of.append(i)
     w = torch.tensor(weights)
     return Batch(
-        ids, torch.tensor(positions), torch.tensor(targets), w / w.sum(), tuple(row.skill for row in rows), torch.tensor(row_of)
+        ids, torch.tensor(positions), torch.tensor(targets), w / w.sum(), tuple(row.skill for row in rows), torch.tensor(row_of), tuple(among)
     )
 
 

@@ -31,37 +31,37 @@ class Phase:
 
 
 _OTHERS = {
-    "classify": 0.05,
-    "nearest_label": 0.07,
-    "pattern": 0.03,
-    "look_up": 0.05,
+    "classify": 0.035,
+    "nearest_label": 0.05,
+    "pattern": 0.025,
+    "look_up": 0.04,
     "check_limit": 0.01,
-    "call_tool": 0.05,
-    "extract_json": 0.02,
-    "calculate": 0.02,
-    "write_sql": 0.03,
+    "call_tool": 0.04,
+    "extract_json": 0.015,
+    "calculate": 0.015,
+    "write_sql": 0.025,
     "reply": 0.005,
 }
 PHASES = (
     Phase(
-        250_000,
-        {"copy": 0.25, "prose": 0.15, "look_up": 0.15, "pattern": 0.05, "read": 0.1, "read_many": 0.2, "read_corpus": 0.1},
+        900_000,
+        {"copy": 0.03, "prose": 0.03, "look_up": 0.16, "nearest_label": 0.05, "read": 0.23, "read_many": 0.4, "read_corpus": 0.1},
         (1, 2),
         (1, 3),
         256,
         64,
     ),
     Phase(
-        1_500_000,
-        {"copy": 0.05, "prose": 0.12, "read": 0.16, "read_many": 0.27, "read_corpus": 0.15, **_OTHERS},
+        2_200_000,
+        {"copy": 0.02, "prose": 0.06, "read": 0.22, "read_many": 0.32, "read_corpus": 0.11, **_OTHERS},
         (1, 3),
-        (1, 3),
+        (2, 3),
         320,
         96,
     ),
     Phase(
         100_000_000,
-        {"copy": 0.02, "prose": 0.12, "read": 0.24, "read_many": 0.22, "read_corpus": 0.18, **_OTHERS},
+        {"copy": 0.02, "prose": 0.1, "read": 0.24, "read_many": 0.26, "read_corpus": 0.16, **_OTHERS},
         (1, 4),
         (2, 4),
         512,
@@ -98,7 +98,8 @@ _MAKERS = {
     "write_sql": write_sql,
     "reply": reply_politely,
 }
-PROMPT_SHARE, PROMPT_WEIGHT = 0.2, 0.3
+PROMPT_SHARE, PROMPT_WEIGHT = 0.15, 0.1
+PROSE_WEIGHT = 0.3  # beside answers, so that prose does not drown the few tokens at which an answer is chosen
 
 
 class Curriculum:
@@ -145,4 +146,4 @@ class Curriculum:
         length = r.randint(64, min(phase.max_tokens, 512))
         a = r.randrange(0, max(1, len(text) - 2 * length))
         ids = self._tokenizer.encode(text[a : a + 6 * length], add_special_tokens=False).ids[:length]
-        return Encoded("prose", ids, [1.0] * len(ids))
+        return Encoded("prose", ids, [PROSE_WEIGHT] * len(ids))

@@ -6,6 +6,7 @@ needs no mask, and logits are computed only at the positions whose loss is wante
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -121,13 +122,22 @@ class Decoder(nn.Module):
             x = layer(x, cos, sin)
         return self.model.norm(x)
 
-    def losses(self, hidden: Tensor, positions: Tensor, targets: Tensor) -> Tensor:
+    def losses(
+        self, hidden: Tensor, positions: Tensor, targets: Tensor, among: Sequence[tuple[int, list[int]]] = ()
+    ) -> Tensor:
         """Cross-entropy (nats) at chosen places, shape (N,).
 
         Args:
             hidden: Final hidden states, shape (B, T, D).
             positions: Indices into the flattened (B*T,) places, shape (N,).
             targets: The token that follows each place, shape (N,).
+            among: For some of the N places the only ids that their target is predicted among.
         """
         logits = hidden.flatten(0, 1)[positions] @ self.model.embed_tokens.weight.T
+        if among:
+            rows = torch.tensor([at for at, _ in among])
+            forbidden = torch.ones(len(among), logits.shape[1], dtype=torch.bool)
+            for i, (_, ids) in enumerate(among):
+                forbidden[i, ids] = False
+            logits = logits.index_copy(0, rows, logits[rows].masked_fill(forbidden, float("-inf")))
         return F.cross_entropy(logits, targets, reduction="none")

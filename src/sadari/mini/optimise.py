@@ -61,7 +61,7 @@ class MuonAdam:
     def step(self, learning_rate: float, embedding_rate: float) -> None:
         """Update once from the gradients; `learning_rate` is in Adam's units (an update of 0.2 times it per element)."""
         for size, parameters in self._groups.items():
-            gradients = torch.stack([p.grad if p.shape == size else p.grad.T for p in parameters])  # type: ignore[union-attr]
+            gradients = torch.stack([p.grad if p.shape == size else p.grad.T for p in parameters])
             buffer = self._momentum[size].lerp_(gradients, 1 - self._beta)
             updates = orthogonalise(gradients.lerp_(buffer, self._beta))
             scale = 0.2 * size[1] ** 0.5 * learning_rate

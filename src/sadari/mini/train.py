@@ -24,7 +24,7 @@ from torch import Tensor
 from sadari.mini import MINI_PATH
 from sadari.mini.batches import stream
 from sadari.mini.curriculum import Curriculum
-from sadari.mini.initial import initialise
+from sadari.mini.initial import initialise, sentence_ends
 from sadari.mini.layout import Decoder, Shape
 from sadari.mini.optimise import MuonAdam
 
@@ -81,7 +81,8 @@ def main() -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     checkpoint = options.folder / "checkpoint.pt"
     model = Decoder(Shape())
-    initialise(model, options.seed)
+    tokenizer = Tokenizer.from_file(str(MINI_PATH / "tokenizer.json"))
+    initialise(model, options.seed, ends=sentence_ends(tokenizer))
     optimiser = MuonAdam(model, muon=not options.adam)
     average = Average(model)
     step = tokens = 0
@@ -94,7 +95,6 @@ def main() -> None:
         average.state = saved["average"]
         step, tokens, seconds = saved["step"], saved["tokens"], saved["seconds"]
 
-    tokenizer = Tokenizer.from_file(str(MINI_PATH / "tokenizer.json"))
     curriculum = Curriculum(tokenizer)
     batches = stream(
         lambda r: curriculum.draw(r, tokens),
@@ -137,7 +137,7 @@ def main() -> None:
                     break
             batch = next(batches)
             hidden = run(batch.ids)
-            losses = model.losses(hidden, batch.positions, batch.targets)
+            losses = model.losses(hidden, batch.positions, batch.targets, batch.among)
             (losses * batch.weights).sum().backward()
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step(options.learning_rate * factor, options.learning_rate * factor)

@@ -22,21 +22,9 @@ _EN_NU = ["a", "e", "i", "o", "u", "ai", "ea", "ee", "ia", "io", "oa", "oo", "ou
 _EN_CO = ["b", "ck", "d", "ft", "g", "l", "ld", "lm", "ln", "m", "n", "nd", "ng", "nt", "p", "r", "rd", "rk", "rn", "s", "sh", "sk", "st", "t", "th", "v", "x"]
 _EN_ORG = ["Clinic", "Library", "Bank", "Hotel", "Stores", "Foods", "Labs", "Systems", "Airways", "Insurance", "Gym", "Museum", "Theatre", "University", "Academy", "Pharmacy", "Telecom", "Logistics", "Bakery", "Energy", "Motors", "Software", "Press", "Gallery", "Resort", "Council", "Institute", "Studios", "Outfitters", "Gardens", "Cycles", "Dental", "Rentals", "Couriers", "Robotics", "Instruments", "Farms"]
 
-_CODA = re.compile(r"(\S)~(은|이|을|과|으로|이라|이나|이며|이고|이에요|입니다)")
+_CODA = re.compile(r"(\S)~(이라|이나|이며|이면|이고|이에요|으로|은|이|을|과)")
 _STRAY = re.compile(r"~(?=(?:에|의|까지|만|도)(?:\W|$|는|서))")  # a marker before a particle that never changes
-_PARTICLES = {
-    "은": "는",
-    "이": "가",
-    "을": "를",
-    "과": "와",
-    "으로": "로",
-    "이라": "라",
-    "이나": "나",
-    "이며": "며",
-    "이고": "고",
-    "이에요": "예요",
-    "입니다": "입니다",
-}
+_PARTICLES = {"은": "는", "이": "가", "을": "를", "과": "와", "으로": "로", "이라": "라", "이나": "나", "이며": "며", "이면": "면", "이고": "고", "이에요": "예요"}
 
 
 def _final(char: str) -> int:

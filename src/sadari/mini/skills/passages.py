@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from random import Random
 
@@ -63,12 +64,24 @@ def sibling(name: str, r: Random, ko: bool) -> str:
     return subject(r, ko)
 
 
+_LABELLED = re.compile(r"(?:(?P<ko>[가-힣 ]+)[은는] \{v\}입니다\.|(?:The|Its) (?P<en>[a-z ]+) is \{v\}\.)$")
+
+
+_SUBJECT = re.compile(r"^(?:The \{x\} |\{x\}(?:~은|~을|~이|의)? )")
+
+
 def state(subject_name: str, attribute: Attribute, r: Random, *, elliptic: bool) -> Fact:
     """Draw a value and write the sentence that states it; `elliptic` allows a sentence that leans on its title."""
     value = rules_ko.fill(attribute.value(r), r)
-    bare = [s for s in attribute.sentences if "{x}" not in s]
     full = [s for s in attribute.sentences if "{x}" in s]
-    pattern = r.choice(bare) if elliptic and bare and r.random() < 0.5 else r.choice(full)
+    pattern = r.choice(full)
+    if elliptic and r.random() < 0.65:
+        bare = [s for s in attribute.sentences if "{x}" not in s]
+        shortened = _SUBJECT.sub(lambda m: "It " if m[0] == "The {x} " else "", pattern)
+        pattern = r.choice(bare) if bare and (shortened == pattern or r.random() < 0.4) else shortened
+    label = _LABELLED.match(pattern)
+    if label and r.random() < 0.25:  # "이용료: 3,000원"
+        pattern = f"{label['ko'] or label['en']}: {{v}}"
     sentence = n.join_particles(pattern.replace("{x}", subject_name).replace("{v}", value))
     sentence = sentence[0].upper() + sentence[1:]
     return Fact(subject_name, attribute, value if value in sentence else value[0].upper() + value[1:], sentence)
@@ -81,13 +94,15 @@ def write_passage(facts: list[Fact], title: str, r: Random, ko: bool) -> Passage
     for filler in r.sample(pool, r.choice((0, 0, 0, 1, 1, 2))):
         sentences.insert(r.randint(0, len(sentences)), filler)
     style = r.random()
-    if style < 0.75:
+    if style < 0.75 and not any(s[-1] not in ".!?" for s in sentences):
         text = " ".join(sentences)
     elif style < 0.88:
         text = "\n".join(sentences)
     else:
         mark = r.choice(("- ", "* ", "• ", "· "))
         text = "\n".join(mark + s for s in sentences)
+    if r.random() < 0.12:  # a heading inside the page
+        text = r.choice(("## ", "### ", "# ", "**")) + title + "\n" + text
     return Passage(title, text, tuple(sentences), tuple(facts))
 
 

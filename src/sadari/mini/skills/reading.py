@@ -116,6 +116,22 @@ def _close(key: str, keys: set[str]) -> bool:
     return any(key in group and keys & group for group in _ALIKE)
 
 
+def _ask(fact: Fact, r: Random, ko: bool) -> str:
+    """A question worded otherwise, or (a third of them) by some words of the sentence itself."""
+    if r.random() > 0.35:
+        return ask(fact, r, ko)
+    rest = fact.sentence.replace(fact.subject, "").replace(fact.value, "")
+    words = keywords(rest, r, ko, least=1)[: r.randint(1, 3)]
+    if not words:
+        return ask(fact, r, ko)
+    said = " ".join(words) if ko else " ".join(words).lower()
+    if ko:
+        ending = r.choice(_ENDINGS_KO)
+        text = f"{fact.subject} {said}" if r.random() < 0.8 else f"{said} {fact.subject}"
+        return n.join_particles(f"{text}~{ending}") if ending.startswith(("은 ", "이 ")) else text + ending
+    return r.choice(_HEADS_EN).format(f"{said} of the {fact.subject}" if r.random() < 0.5 else f"{fact.subject} {said}")
+
+
 def read_facts(r: Random, *, passages: int, size: int, plain: bool = False, ko: bool | None = None, form: str | None = None) -> Row:
     """A question about invented documents; `form` is "sentence", "two", "short" or "abstain" (drawn if None)."""
     ko = r.random() < 0.65 if ko is None else ko
@@ -137,7 +153,7 @@ def read_facts(r: Random, *, passages: int, size: int, plain: bool = False, ko: 
                 first, second = sorted((fact, other), key=lambda f: target.sentences.index(f.sentence))
                 question = ask(first, r, ko, second) if r.random() < 0.7 else ask(second, r, ko, first)
                 answer = f"{first.sentence} {second.sentence}"
-        question = question or ask(fact, r, ko)
+        question = question or (ask if plain else _ask)(fact, r, ko)
     messages: tuple[Message, ...] = (
         {"role": "user", "content": lay_out(question, documents, r, ko, plain=plain)},
         {"role": "assistant", "content": answer},
@@ -154,7 +170,7 @@ def read_many(r: Random, *, passages: int, size: int) -> Row:
     facts = [f for p in documents for f in p.facts]
     chosen = r.sample(facts, min(len(facts), r.randint(2, 6)))
     short = r.random() < 0.15
-    turns: list[tuple[str, str]] = [(ask(f, r, ko), f.value if short else f.sentence) for f in chosen]
+    turns: list[tuple[str, str]] = [(_ask(f, r, ko), f.value if short else f.sentence) for f in chosen]
     if r.random() < 0.4:
         turns.insert(r.randint(0, len(turns)), (_missing(documents, r.choice(documents), r, ko), ABSTAIN_KO if ko else ABSTAIN_EN))
     messages: list[Message] = [{"role": "system", "content": instruction(r, ko, short=short)}]
@@ -208,7 +224,7 @@ def split_sentences(text: str) -> list[str]:
     return [s.strip() for s in _SENTENCE.split(text) if s.strip()]
 
 
-def keywords(sentence: str, r: Random, ko: bool) -> list[str]:
+def keywords(sentence: str, r: Random, ko: bool, *, least: int = 3) -> list[str]:
     """A random subset of the content words, inflections cut, mostly in order."""
     words = re.findall(r"[\w%,.\-]*\w", sentence)
     stems = []
@@ -220,7 +236,7 @@ def keywords(sentence: str, r: Random, ko: bool) -> list[str]:
                 stems.append(stem)
         elif word.lower() not in _STOP and len(word) > 2:
             stems.append(word)
-    if len(stems) < 3:
+    if len(stems) < least:
         return []
     count = min(len(stems), r.choice((2, 3, 3, 4, 4, 5, 6)))
     chosen = sorted(r.sample(range(len(stems)), count))
