@@ -48,6 +48,9 @@ from sadari.types import (
 PIECE = 32
 """Predictions that are made, and kept, together."""
 
+ALONE = 12
+"""Test examples asked one at a time, to learn what one user waits."""
+
 RUNG_SHARES = {"prompt": 0.10, "retrieval": 0.15, "lora": 0.25, "full": 0.40}
 """Share of the time budget that building each rung may take; what is left is for measuring. Others get an equal part of half."""
 
@@ -102,14 +105,24 @@ class Measurer:
     tell: Tell = field(default=lambda line: None)
 
     def __call__(self, rung: str, system: System, examples: Sequence[Example]) -> Scorecard:
-        """The scorecard of `system`; the same arguments give the same one."""
+        """The scorecard of `system`; the same arguments give the same one.
+
+        Latencies are of a few examples asked one at a time: in a batch everybody waits for the slowest.
+        """
+        card = self.in_batches(rung, system, examples)
+        if system.model.startswith("openai:"):
+            return card  # its requests do not wait for each other, and each costs money
+        alone = kept(self.folder / _key(system, examples) / "alone.json", _Piece, lambda: self._alone(system, examples))
+        return replace(card, latencies_s=tuple(a.latency_s for a in alone.answers))
+
+    def in_batches(self, rung: str, system: System, examples: Sequence[Example]) -> Scorecard:
+        """The scorecard with the latencies of batches, for choosing on validation."""
         answers, seconds = self.answers(rung, system, examples)
         return make_scorecard(rung, self.scorer, examples, answers, seconds, self.task.money)
 
     def answers(self, rung: str, system: System, examples: Sequence[Example]) -> tuple[list[Answer], float]:
         """The answers, in order, and the wall seconds they took."""
-        ids = "\n".join(e.id for e in examples)
-        key = hashlib.sha256((to_json(system) + ids).encode()).hexdigest()[:16]
+        key = _key(system, examples)
         answers: list[Answer] = []
         seconds = 0.0
         for start in range(0, len(examples), PIECE):
@@ -123,6 +136,17 @@ class Measurer:
     def _piece(self, system: System, examples: Sequence[Example]) -> _Piece:
         answers, seconds = self.engine.answer(system, examples)
         return _Piece(tuple(answers), seconds)
+
+    def _alone(self, system: System, examples: Sequence[Example]) -> _Piece:
+        apart = max(1, len(examples) // ALONE)
+        asked = [self.engine.answer(system, [e]) for e in examples[::apart][:ALONE]]
+        answers = [replace(answer, latency_s=seconds) for (answer,), seconds in asked]
+        return _Piece(tuple(answers), sum(a.latency_s for a in answers))
+
+
+def _key(system: System, examples: Sequence[Example]) -> str:
+    """A name for the answers of a system to these examples."""
+    return hashlib.sha256((to_json(system) + "\n".join(e.id for e in examples)).encode()).hexdigest()[:16]
 
 
 def run_climb(task: Task, options: ClimbOptions, tell: Tell) -> Iterator[Step]:
@@ -162,7 +186,7 @@ def _climb_in(folder: Path, task: Task, options: ClimbOptions, tell: Tell) -> It
             documents=documents,
             tools=(),
             scorer=scorer,
-            evaluate=lambda system, examples: measurer(f"{name} (validation)", system, examples),
+            evaluate=lambda system, examples: measurer.in_batches(f"{name} (validation)", system, examples),
             load=_load,
             seed=task.seed,
             time_budget_s=None if budget_s is None else share * budget_s,

@@ -231,7 +231,7 @@ class Usage:
 class Answer:
     """What a System says to one conversation.
 
-    `latency_s` is the wall time of the batch the answer came from, divided fairly: what one user would wait is measured apart.
+    `latency_s` is from the start of the batch that the answer came from; what one user would wait is measured with one request.
     `error` is None, or why there is no answer; such an answer scores 0.
     """
 
@@ -346,7 +346,7 @@ class Scorecard:
         scores: In [0, 1]; 0 for a failure.
         reasons: Why, for each score.
         failures: How many answers were errors (they score 0).
-        latencies_s: Seconds per answer.
+        latencies_s: Seconds per answer; of a climb's test set, those of a sample that was asked one at a time.
         low, high: 95 % interval of `quality`: Wilson when all scores are 0 or 1, else percentile bootstrap.
         throughput: Answers per second over the whole split.
         cost_per_request: In `money.currency`, paid for ever.
