@@ -96,3 +96,15 @@ def test_a_weight_on_the_first_token_counts_nothing_because_nothing_predicts_it(
     with torch.no_grad():
         first = Row("r", row.ids, (1.0, *row.weights[1:]))
         assert weighted_loss(model, [first], PAD).item() == weighted_loss(model, [row], PAD).item()
+
+
+def test_a_token_that_is_chosen_among_a_few_is_learnt_among_them(load: Callable[[str], Any]) -> None:
+    """Hand calculation: minus the log of its share of exp(score) among those ids alone."""
+    model = load("llama")
+    ids = random_rows(6, (12,))[0].ids
+    among = (ids[-1], 33, 44)
+    row = Row("r", ids, (0.0,) * 11 + (1.0,), ((),) * 11 + (among,))
+    with torch.no_grad():
+        scores = model(torch.tensor([ids])).logits[0, -2]
+        expected = -torch.log(scores[ids[-1]].exp() / sum(scores[i].exp() for i in among))
+        assert weighted_loss(model, [row], PAD).item() == pytest.approx(expected.item(), rel=1e-5)

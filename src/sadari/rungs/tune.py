@@ -89,7 +89,7 @@ class TuneRung:
         if rendering.cut:
             notes.append(f"{rendering.cut} rows were longer than the context and left out")
         if rendering.unreachable:
-            notes.append(f"{rendering.unreachable} rows were left out: their answer is none that the system could give there")
+            notes.append(f"{rendering.unreachable} rows were left out: the system could not give their answer there, or no other")
         return Built(system, curves=done.curves, notes=(*notes, *quoting))
 
     def _served(self, incumbent: System) -> System:

@@ -42,7 +42,7 @@ def render_rows(examples: Sequence[Example], answerer: Answerer, model: LocalMod
 
     Where answers are constrained in serving (labels, quoted sentences), a token is learnt among the tokens that it will be chosen
     among, and a token that has no alternative is not learnt at all. An answer that the constraint cannot give (its sentence was
-    not retrieved) teaches nothing and is left out.
+    not retrieved), or that it gives without a choice, teaches nothing and is left out.
 
     Args:
         answerer: Composes the prompts (retrieved passages included); the row itself and its near-duplicates are never shown.
@@ -87,6 +87,8 @@ def _constrained_row(example: Example, request: Request, model: LocalModel) -> R
     weight = 1.0 if example.target.weight is None else example.target.weight
     ids = (*prompt, *(token for token, _ in decisions))
     weights = (*(0.0 for _ in prompt), *(weight if len(among) > 1 else 0.0 for _, among in decisions))
+    if not any(weights):  # one option alone, or a weight of 0: a batch of such rows would have no loss
+        return None
     return Row(example.id, ids, weights, (*(() for _ in prompt), *(among for _, among in decisions)))
 
 
