@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from typing import NoReturn
 
 import typer
@@ -43,6 +44,7 @@ def main() -> NoReturn:
     # Nothing is fetched behind the user's back: a hub name is looked for on this machine unless HF_HUB_OFFLINE=0 is set.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")  # for developers, not for users
     try:
         code = app(standalone_mode=False)  # typer returns the code of an exit, that of Ctrl-C included, instead of raising it
         if code == INTERRUPTED:

@@ -16,7 +16,7 @@ MASK_BYTES = 256 * 2**20
 """Largest attention mask that is built at once; longer prompts are fed in pieces."""
 
 
-class RoomyLayer(DynamicLayer):  # type: ignore[misc]
+class RoomyLayer(DynamicLayer):
     """A cache layer that keeps spare room, so that a new token does not copy all earlier ones."""
 
     keys: Tensor

@@ -31,6 +31,15 @@ class RetrievalConfig(BaseModel, frozen=True, extra="forbid"):
     )
 
 
+def grounded(incumbent: System, workshop: Workshop, quote: int) -> System:
+    """`incumbent` told to answer from the task's documents alone, by at most `quote` verbatim sentences (0: freely)."""
+    instruction = grounded_instruction(workshop.goal, workshop.language, incumbent.abstention)
+    # Passages take the room of the few-shot examples, which were chosen for answering without them.
+    prompt = replace(incumbent.prompt, instruction=instruction.text, shots=0, chain_of_thought=False)
+    decoding = replace(incumbent.decoding, quote=quote, choices=workshop.labels)
+    return incumbent.with_(prompt=prompt, decoding=decoding, documents=workshop.documents)
+
+
 class RetrievalRung:
     """Retrieval-augmented answers with citations; "not in the documents" is one of them.
 
@@ -47,19 +56,12 @@ class RetrievalRung:
         """The incumbent with retrieval added; how much is retrieved and how it is quoted is chosen on validation."""
         if self._workshop.documents is None:
             return self._with_examples(incumbent, train, validation, workdir)
-        start = self._grounded(incumbent.with_(documents=self._workshop.documents))
+        start = grounded(incumbent, self._workshop, self._config.quote[0])
         shape, shapes = choose(self._shapes(start), validation, self._workshop)
         quoting, quotings = choose(self._quotings(self._shapes(start)[shape]), validation, self._workshop)
         system = self._quotings(self._shapes(start)[shape])[quoting]
         system, threshold = with_threshold(system, validation, self._workshop)
         return Built(system, notes=(f"chosen on validation: {shape}, {quoting}", *threshold, *shapes, *quotings))
-
-    def _grounded(self, incumbent: System) -> System:
-        instruction = grounded_instruction(self._workshop.goal, self._workshop.language, incumbent.abstention)
-        # Passages take the room of the few-shot examples, which were chosen for answering without them.
-        prompt = replace(incumbent.prompt, instruction=instruction.text, shots=0, chain_of_thought=False)
-        decoding = replace(incumbent.decoding, quote=self._config.quote[0], choices=self._workshop.labels)
-        return incumbent.with_(prompt=prompt, decoding=decoding)
 
     def _shapes(self, start: System) -> dict[str, System]:
         config = self._config

@@ -12,6 +12,7 @@ from sadari.answer import Answerer
 from sadari.errors import ModelError, TrainingError
 from sadari.files import kept
 from sadari.model.local import LocalModel
+from sadari.rungs.retrieval import SENTENCE, grounded
 from sadari.rungs.search import with_threshold
 from sadari.train import (
     Job,
@@ -27,7 +28,10 @@ from sadari.train import (
     save_model,
     weighted_loss,
 )
-from sadari.types import Built, Example, System, Workshop
+from sadari.types import Built, Example, Retrieval, System, Workshop
+
+TUNED_RETRIEVAL = Retrieval("documents", 4, SENTENCE)
+"""What is shown where the incumbent retrieves nothing: single sentences, which leave a small model little to choose among."""
 
 TRAINING_SHARE = 0.8
 """Share of the rung's time that training may take; the rest is for looks at validation and for saving."""
@@ -93,11 +97,20 @@ class TuneRung:
         return Built(system, curves=done.curves, notes=(*notes, *quoting))
 
     def _served(self, incumbent: System) -> System:
+        """How the tuned system will be asked.
+
+        A task with documents is always tuned with them, even if the untuned model was not proven to profit from them: rows whose
+        answers stand in documents that are not shown would teach it to invent.
+        """
         retrieval = incumbent.retrieval if incumbent.retrieval and incumbent.retrieval.source == "documents" else None
         if retrieval is not None:
             retrieval = replace(retrieval, min_score=0.0)  # chosen for the untuned model; chosen anew after tuning
+        elif self._workshop.documents is not None:
+            incumbent, retrieval = grounded(incumbent, self._workshop, quote=2), TUNED_RETRIEVAL
         prompt = replace(incumbent.prompt, labels=(), shots=0, chain_of_thought=False)
-        decoding = replace(incumbent.decoding, choices=self._workshop.labels)
+        # Where one sentence is quoted, answers of two could not be learnt; how many are allowed is chosen anew after tuning.
+        quote = 2 if incumbent.decoding.quote == 1 else incumbent.decoding.quote
+        decoding = replace(incumbent.decoding, quote=quote, choices=self._workshop.labels)
         return incumbent.with_(prompt=prompt, retrieval=retrieval, examples=None, decoding=decoding)
 
     def _plan(self, tuned: "_Tuned", job: Job) -> Plan:
