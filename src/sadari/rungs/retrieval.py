@@ -21,7 +21,7 @@ class RetrievalConfig(BaseModel, frozen=True, extra="forbid"):
     k: tuple[PositiveInt, ...] = Field((2, 3), min_length=1, description="Numbers of passages to try.")
     chunk_chars: int = Field(400, ge=80, description="Longest passage, in characters.")
     sentences: tuple[PositiveInt, ...] = Field(
-        (4,), description="Numbers of single sentences to try in place of passages; [] for none."
+        (1, 4), description="Numbers of single sentences to try in place of passages; [] for none."
     )
     quote: tuple[NonNegativeInt, ...] = Field(
         (1, 0, 2), min_length=1, description="Try free answers (0) and answers of at most so many verbatim sentences."
