@@ -100,7 +100,8 @@ def encode_row(
             starts.append(len(ids))
         ids += encoding.ids
         if learnt:
-            weights += [*OPENING_WEIGHTS, *([1.0] * len(encoding.ids))][: len(encoding.ids)] if row.messages else [1.0] * len(encoding.ids)
+            opening = OPENING_WEIGHTS if row.messages else ()
+            weights += [*opening, *([1.0] * len(encoding.ids))][: len(encoding.ids)]
         else:
             weights += [prompt_weight if r.random() < prompt_share else 0.0 for _ in encoding.ids]
     if not 2 <= len(ids) <= max_tokens:
@@ -114,7 +115,7 @@ def encode_row(
 def openings(row: Row, tokenizer: Tokenizer) -> frozenset[int]:
     """First tokens of all sentences of a reading row's passages, and of its abstention; empty for other rows."""
     passages = row.facts.get("passages", ())
-    sentences = [s for text in passages for s in _SENTENCE_END.split(text) if s]
+    sentences = [s.lstrip("-*•·# ") for text in passages for s in _SENTENCE_END.split(text) if s.strip("-*•·# ")]
     if not sentences:
         return frozenset()
     encodings = tokenizer.encode_batch([*sentences, *ABSTENTIONS], add_special_tokens=False)
@@ -142,7 +143,13 @@ def collate(rows: Sequence[Encoded]) -> Batch:
                 row_of.append(i)
     w = torch.tensor(weights)
     return Batch(
-        ids, torch.tensor(positions), torch.tensor(targets), w / w.sum(), tuple(row.skill for row in rows), torch.tensor(row_of), tuple(among)
+        ids,
+        torch.tensor(positions),
+        torch.tensor(targets),
+        w / w.sum(),
+        tuple(row.skill for row in rows),
+        torch.tensor(row_of),
+        tuple(among),
     )
 
 

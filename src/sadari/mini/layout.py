@@ -122,9 +122,7 @@ class Decoder(nn.Module):
             x = layer(x, cos, sin)
         return self.model.norm(x)
 
-    def losses(
-        self, hidden: Tensor, positions: Tensor, targets: Tensor, among: Sequence[tuple[int, list[int]]] = ()
-    ) -> Tensor:
+    def losses(self, hidden: Tensor, positions: Tensor, targets: Tensor, among: Sequence[tuple[int, list[int]]] = ()) -> Tensor:
         """Cross-entropy (nats) at chosen places, shape (N,).
 
         Args:

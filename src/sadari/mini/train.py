@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import signal
 import time
 from collections import defaultdict
 from pathlib import Path
 from random import Random
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -24,7 +26,7 @@ from torch import Tensor
 from sadari.mini import MINI_PATH
 from sadari.mini.batches import stream
 from sadari.mini.curriculum import Curriculum
-from sadari.mini.initial import initialise, sentence_ends
+from sadari.mini.initial import initialise, landmarks
 from sadari.mini.layout import Decoder, Shape
 from sadari.mini.optimise import MuonAdam
 
@@ -62,7 +64,7 @@ def save_checkpoint(path: Path, payload: dict[str, Any]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hours", type=float, default=8.0, help="Wall clock of this call; training resumes in the next.")
-    parser.add_argument("--folder", type=Path, default=Path("/work/mini-run/main"), help="Checkpoints and log.")
+    parser.add_argument("--folder", type=Path, default=Path("mini-run"), help="Checkpoints and log.")
     parser.add_argument("--start-from", type=Path, help="Checkpoint to begin with when the folder has none.")
     parser.add_argument(
         "--decay-minutes", type=float, default=0.0, help="Bring the rate down to zero in this time, write the weights, and end."
@@ -82,7 +84,7 @@ def main() -> None:
     checkpoint = options.folder / "checkpoint.pt"
     model = Decoder(Shape())
     tokenizer = Tokenizer.from_file(str(MINI_PATH / "tokenizer.json"))
-    initialise(model, options.seed, ends=sentence_ends(tokenizer))
+    initialise(model, options.seed, marks=landmarks(tokenizer))
     optimiser = MuonAdam(model, muon=not options.adam)
     average = Average(model)
     step = tokens = 0
@@ -122,6 +124,8 @@ def main() -> None:
 
     began = last_saved = last_logged = time.monotonic()
     start_seconds = seconds
+    opening: list[float] = []
+    chance: list[float] = []
     sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
     logged_tokens = tokens
     with (options.folder / "log.jsonl").open("a", encoding="utf-8") as log:
@@ -132,7 +136,7 @@ def main() -> None:
                 break
             factor = min(1.0, (step + 1) / options.warmup_steps)
             if options.decay_minutes:
-                factor = 1 - elapsed / (options.decay_minutes * 60)
+                factor = min(factor, 1 - elapsed / (options.decay_minutes * 60))
                 if factor <= 0:
                     break
             batch = next(batches)
@@ -151,10 +155,13 @@ def main() -> None:
                 chosen = losses.detach()[(batch.row_of == i) & full]
                 sums[skill][0] += float(chosen.sum())
                 sums[skill][1] += chosen.numel()
+            for at, ids in batch.among:
+                chance.append(math.log(len(ids)))
+                opening.append(float(losses.detach()[at]))
             if step % 20 == 0:
                 seconds = start_seconds + time.monotonic() - began
                 now = time.monotonic()
-                entry = {
+                entry: dict[str, Any] = {
                     "step": step,
                     "tokens": tokens,
                     "seconds": round(seconds),
@@ -163,6 +170,9 @@ def main() -> None:
                     "tokens_per_s": round((tokens - logged_tokens) / (now - last_logged)),
                     "loss": {k: round(a / max(n, 1), 3) for k, (a, n) in sorted(sums.items())},
                 }
+                if opening:  # which sentence an answer quotes: nats, beside those of a blind guess
+                    entry["opening"], entry["blind"] = round(fmean(opening), 3), round(fmean(chance), 3)
+                    opening, chance = [], []
                 log.write(json.dumps(entry) + "\n")
                 log.flush()
                 sums.clear()

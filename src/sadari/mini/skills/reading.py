@@ -117,8 +117,8 @@ def _close(key: str, keys: set[str]) -> bool:
 
 
 def _ask(fact: Fact, r: Random, ko: bool) -> str:
-    """A question worded otherwise, or (a third of them) by some words of the sentence itself."""
-    if r.random() > 0.35:
+    """A question worded otherwise, or (half of them) by some words of the sentence itself."""
+    if r.random() > 0.5:
         return ask(fact, r, ko)
     rest = fact.sentence.replace(fact.subject, "").replace(fact.value, "")
     words = keywords(rest, r, ko, least=1)[: r.randint(1, 3)]
