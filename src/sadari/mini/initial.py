@@ -44,55 +44,11 @@ _SLOW = 14  # rotary pairs from here on turn by less than 0.0024 per token
 _FAST = 6  # rotary pairs up to here tell one offset from the next
 _NEAR = slice(5, 9)  # rotary pairs that turn by about a half circle in 60 to 100 tokens
 _FUNCTION_WORDS = frozenset(
-    [
-        "합니다",
-        "입니다",
-        "하세요",
-        "있습니다",
-        "없습니다",
-        "문서",
-        "문서에",
-        "에서",
-        "으로",
-        "까지",
-        "부터",
-        "알려",
-        "주세요",
-        "수",
-        "때",
-        "및",
-        "또",
-        "그리고",
-        "등",
-        "이",
-        "그",
-        "저",
-        "것",
-        "the",
-        "The",
-        "of",
-        "for",
-        "to",
-        "in",
-        "is",
-        "and",
-        "a",
-        "what",
-        "What",
-        "How",
-        "how",
-        "do",
-        "I",
-        "it",
-        "It",
-        "on",
-        "from",
-        "be",
-        "can",
-        "at",
-        "documents",
-        "document",
-    ]
+    re.findall(
+        r"\S+",
+        "합니다 입니다 하세요 있습니다 없습니다 문서 문서에 에서 으로 까지 부터 알려 주세요 수 때 및 또 그리고 등 이 그 저 것 "
+        "the The of for to in is and a what What How how do I it It on from be can at documents document",
+    )
 )
 _MARK = 4.0  # how much louder a mark is than an identity coordinate
 
@@ -120,7 +76,7 @@ def landmarks(tokenizer: Tokenizer) -> Landmarks:
             i for i, t in texts.items() if not re.search(r"[가-힣A-Za-z]{2}| [가-힣A-Za-z]", t) or t.strip() in _FUNCTION_WORDS
         ),
         spaced=tuple((i, by_text[t[1:]]) for i, t in texts.items() if t[:1] == " " and t[1:] in by_text),
-        turn=tokenizer.token_to_id("<|im_start|>"),
+        turn=tokenizer.encode("<|im_start|>", add_special_tokens=False).ids[0],
         assistant=tokenizer.encode("assistant", add_special_tokens=False).ids[0],
     )
 
