@@ -5,12 +5,12 @@ script. Charts need the extra `report`; without it the page holds the tables alo
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from sadari.errors import RunError
+from sadari.files import write_text
 from sadari.measure.charts import draw_charts
 from sadari.measure.scorecard import p50_latency_s, p95_latency_s
 from sadari.measure.scorers import accepted_texts
@@ -102,17 +102,7 @@ def write_report(run: RunData, path: Path) -> Path:
     Raises:
         RunError: If the run has no steps, or `path` cannot be written.
     """
-    page = render_report(run)
-    partial = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(page, encoding="utf-8")
-        partial.replace(path)
-    except OSError as failure:
-        with suppress(OSError):
-            partial.unlink()
-        why = failure.strerror or failure
-        raise RunError(f"{path}: the report cannot be written: {why}. Free space, or name another folder.") from failure
+    write_text(path, render_report(run))
     return path
 
 
