@@ -96,8 +96,8 @@ def write_documents_task(folder: Path, *, rules: list[dict[str, Any]] | None = N
     (folder / "docs").mkdir(parents=True)
     for name, lines in PAGES.items():
         (folder / "docs" / name).write_text("\n\n".join(lines) + "\n")
-    # With passages under the question, the sentence that is asked for is said if a passage holds it.
-    found = [{"when": f"{asked}?\n\n문서:", "say": said} for asked, said, _ in FACTS]
+    # With passages above the question, the sentence that is asked for is said if a passage holds it.
+    found = [{"when": f"\n\n질문: {row['question']}", "say": row["answer"]} for row in [*rows["train"], *rows["test"]]]
     options = {"documents": "docs/", "score": {"by": "facts"}, **options}
     goal = "문서를 근거로 고객에게 답한다."
     return write_task(folder, rows["train"], rows["test"], rules=rules or [*found, {"say": "글쎄요"}], goal=goal, **options)

@@ -78,10 +78,30 @@ def test_an_answer_cites_the_sentence_it_says(documents: Path) -> None:
 def test_an_answer_held_to_quotes_is_one_of_the_sentences_or_the_abstention(documents: Path) -> None:
     system = grounded(documents, quote=2)
     constraint = Answerer(system, ScriptedModel()).prepare(example("q", "환불 배송비")).request.constraint
-    sentences = ("배송비는 3,000원입니다.", "5만 원부터 무료입니다.", "환불은 수령 후 7일 이내에 신청합니다.")
     assert constraint is not None
-    assert (set(constraint.options), constraint.most) == ({*sentences, system.abstention}, 2)
+    assert (constraint.options, constraint.most) == (("A", "B", "C", system.abstention), 2)
     assert constraint.alone == (system.abstention,)
+
+
+def test_a_quoting_model_names_sentences_and_the_answer_is_what_they_say(documents: Path) -> None:
+    answerer = Answerer(grounded(documents, quote=2), ScriptedModel([{"say": "B,A"}]))
+    prepared = answerer.prepare(example("q", "환불 배송비"))
+    asked = prepared.request.messages[-1].content
+    assert [line for line in asked.splitlines() if line[1:3] == ". "] == [
+        f"{mark}. {p.title}: {p.text}" for mark, p in zip("ABC", prepared.passages, strict=True)
+    ]
+    answer = answerer.ask("환불 배송비")
+    assert answer.text == f"{prepared.passages[1].text} {prepared.passages[0].text}"
+    assert [c.quote for c in answer.citations] == [prepared.passages[1].text, prepared.passages[0].text]
+
+
+def test_what_a_quoting_model_has_to_say_for_an_answer_is_the_marks_of_its_sentences(documents: Path) -> None:
+    system = grounded(documents, quote=2)
+    prepared = Answerer(system, ScriptedModel()).prepare(example("q", "환불 배송비"))
+    first, second = prepared.passages[0].text, prepared.passages[2].text
+    assert prepared.said(f"{second} {first}", system.abstention) == "C,A"
+    assert prepared.said(system.abstention, system.abstention) == system.abstention
+    assert prepared.said("아무도 하지 않은 말.", system.abstention) is None
 
 
 def test_a_label_system_is_held_to_its_labels() -> None:

@@ -1,17 +1,20 @@
 """How a System answers: look up, compose, generate, read, cite. Training rows are prepared by the same code as served requests."""
 
+import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 from sadari.errors import DataError, SadariError
 from sadari.files import read_lines
-from sadari.prompt import compose, final_answer
-from sadari.retrieve import LexicalIndex, chunk_documents, cite, sentence_spans
+from sadari.prompt import compose, final_answer, sentence_marks
+from sadari.retrieve import LexicalIndex, chunk_documents, cite, sentences_of
 from sadari.task.duplicates import DuplicateIndex
 from sadari.types import Answer, Chunk, Document, Example, Generation, Message, Model, OneOf, Request, Span, System
+
+MARK_JOINT = ","
 
 MODELS_KEPT = 2
 """Loaded models that an `Engine` keeps in memory."""
@@ -19,11 +22,39 @@ MODELS_KEPT = 2
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """One request, and the passages its answer may cite. `settled` is an answer that needs no model."""
+    """One request, and the passages its answer may cite.
+
+    Args:
+        marks: Where answers are quotes: a mark for each passage, which then is one sentence.
+        settled: An answer that needs no model.
+    """
 
     request: Request
     passages: tuple[Chunk, ...] = ()
+    marks: tuple[str, ...] = ()
     settled: str | None = None
+
+    def said(self, answer: str, abstention: str) -> str | None:
+        """What the model has to say for `answer` to come out; None if it cannot."""
+        if not self.marks or answer == abstention:
+            return answer
+        named: list[str] = []
+        rest = answer
+        while rest:
+            fitting = [(m, p.text) for m, p in zip(self.marks, self.passages, strict=True) if m not in named and rest.startswith(p.text)]
+            if not fitting:
+                return None
+            mark, text = max(fitting, key=lambda f: len(f[1]))
+            named.append(mark)
+            rest = rest[len(text) :].lstrip()
+        return MARK_JOINT.join(named)
+
+    def quoted(self, said: str) -> list[Chunk]:
+        """The sentences that the model named."""
+        if not self.marks:
+            return []
+        by_mark = dict(zip(self.marks, self.passages, strict=True))
+        return [by_mark[m] for m in dict.fromkeys(re.findall(r"[A-Za-z]+", said)) if m in by_mark]
 
 
 class Answerer:
@@ -82,7 +113,12 @@ class Answerer:
             listed = system.retrieval.k if system.retrieval is not None and system.retrieval.source == "examples" else 0
             found = self._examples.similar(example, max(system.prompt.shots, listed), training)
             shots, similar = found[: system.prompt.shots], found[:listed]
-        messages = compose(system.prompt, example.prompt, passages=passages, similar=similar, shots=shots)
+        marks: tuple[str, ...] = ()
+        if system.decoding.quote:
+            passages = tuple(sentence for p in passages for sentence in sentences_of(p))
+            marks = tuple(sentence_marks(len(passages)))
+        shown = passages if marks else [_line_by_line(p) for p in passages]
+        messages = compose(system.prompt, example.prompt, passages=shown, marks=marks, similar=similar, shots=shots)
         request = Request(
             messages=messages,
             tools=example.tools or system.tools,
@@ -90,19 +126,18 @@ class Answerer:
             temperature=system.decoding.temperature,
             top_p=system.decoding.top_p,
             seed=system.decoding.seed,
-            constraint=self._constraint(passages),
+            constraint=self._constraint(marks),
         )
         below = system.retrieval is not None and coverage < system.retrieval.min_score
-        return Prepared(request, passages, system.abstention if below else None)
+        return Prepared(request, passages, marks, system.abstention if below else None)
 
-    def _constraint(self, passages: Sequence[Chunk]) -> OneOf | None:
+    def _constraint(self, marks: tuple[str, ...]) -> OneOf | None:
         decoding = self.system.decoding
         if decoding.choices:
             return OneOf(decoding.choices)
         if decoding.quote:
-            sentences = [p.text[start:end] for p in passages for start, end in sentence_spans(p.text)]
             abstention = self.system.abstention
-            return OneOf((*dict.fromkeys(sentences), abstention), decoding.quote, (abstention,), decoding.abstain_above)
+            return OneOf((*marks, abstention), decoding.quote, (abstention,), decoding.abstain_above, MARK_JOINT)
         return None
 
     def _read(self, prepared: Prepared, generation: Generation | None) -> Answer:
@@ -112,7 +147,12 @@ class Answerer:
             return Answer("", usage=generation.usage, latency_s=generation.latency_s, error=generation.error or "no answer")
         text = final_answer(generation.text, self.system.prompt)
         abstained = _squeeze(self.system.abstention) in _squeeze(text)
-        citations: tuple[Span, ...] = () if abstained else cite(text, prepared.passages)
+        sentences = [] if abstained else prepared.quoted(text)
+        if sentences:
+            citations = tuple(Span(s.document, s.start, s.end, s.text) for s in sentences)
+            text = " ".join(s.text for s in sentences)
+        else:
+            citations = () if abstained else cite(text, prepared.passages)
         return Answer(text, generation.tool_calls, citations, abstained, generation.usage, generation.latency_s)
 
 
@@ -195,6 +235,11 @@ def _passage_index(documents: Path, chunk_chars: int) -> tuple[tuple[Chunk, ...]
 @lru_cache(maxsize=4)
 def _example_index(examples: Path) -> _ExamplePool:
     return _ExamplePool(read_lines(examples, Example))
+
+
+def _line_by_line(passage: Chunk) -> Chunk:
+    """A passage with a line for each sentence, as it is shown."""
+    return replace(passage, text="\n".join(s.text for s in sentences_of(passage)))
 
 
 def _squeeze(text: str) -> str:

@@ -249,7 +249,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class OneOf:
-    """A decoding constraint: the text is one to `most` different `options`, joined by single spaces.
+    """A decoding constraint: the text is one to `most` different `options`, joined by `joint`.
 
     An option in `alone` stands alone: it is never joined with another. It is chosen if, of the probability of all that may come
     first, its first token has more than `alone_above`: many options share what is left, so the likeliest says little against it.
@@ -259,6 +259,7 @@ class OneOf:
     most: int = 1
     alone: tuple[str, ...] = ()
     alone_above: float = 0.5
+    joint: str = " "
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import re
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -21,8 +22,12 @@ from sadari.mini.initial import initialise, landmarks
 from sadari.mini.layout import Decoder, Shape
 from sadari.mini.optimise import orthogonalise
 from sadari.mini.skills.names import join_particles
-from sadari.mini.skills.reading import ABSTAIN_EN, ABSTAIN_KO, read_corpus, read_facts, read_many
+from sadari.mini.skills.reading import ABSTAIN_EN, ABSTAIN_KO, MARKED_KO, read_corpus, read_facts, read_many
 from sadari.mini.skills.rows import Row
+from sadari.prompt import compose, sentence_marks
+from sadari.prompt.instructions import grounded_instruction
+from sadari.types import Chunk, Prompt
+from sadari.types import Message as TypedMessage
 
 torch.set_num_threads(1)
 
@@ -45,24 +50,40 @@ def test_a_seed_gives_the_same_rows(name: str) -> None:
     assert first == second
 
 
-def test_answers_stand_in_the_passages_letter_for_letter() -> None:
+def said(row: Row) -> list[list[str]]:
+    """The answers of a reading row as sentences: marks are replaced by the lines that they name."""
+    lines = [line for m in row.messages if m["role"] == "user" for line in (m["content"] or "").splitlines()]
+    marks: tuple[str, ...] = row.facts["marks"]
+    named = {mark: line for mark in marks for line in lines if re.match(re.escape(mark) + r"[.):] ", line)}
+    answers = [m["content"] or "" for m in row.messages if m["role"] == "assistant"]
+    return [[named[m] for m in a.split(",")] if marks and a not in (ABSTAIN_KO, ABSTAIN_EN) else [a] for a in answers]
+
+
+def test_copied_answers_stand_in_the_passages_letter_for_letter() -> None:
     r = Random(3)
-    for _ in range(400):
-        row = read_facts(r, passages=3, size=3)
-        if row.facts["form"] == "abstain":
-            assert row.answer in (ABSTAIN_KO, ABSTAIN_EN)
-        elif row.facts["form"] != "two":
-            assert any(row.answer in passage for passage in row.facts["passages"])
-        else:
-            assert any(all(word in passage for word in row.answer.split()) for passage in row.facts["passages"])
+    for form in ("sentence", "short", "abstain"):
+        for _ in range(100):
+            row = read_facts(r, passages=3, size=3, form=form, marked=False)
+            stands = any(row.answer in passage for passage in row.facts["passages"])
+            assert stands if form != "abstain" else row.answer in (ABSTAIN_KO, ABSTAIN_EN)
 
 
-def test_every_answer_of_several_questions_stands_in_the_passages() -> None:
+@pytest.mark.parametrize("make", [read_facts, read_many])
+def test_every_mark_of_an_answer_names_a_sentence_of_the_passages(make: Callable[..., Row]) -> None:
     r = Random(4)
     for _ in range(100):
-        row = read_many(r, passages=2, size=3)
-        answers = [m["content"] for m in row.messages if m["role"] == "assistant"]
-        assert all(a in (ABSTAIN_KO, ABSTAIN_EN) or any(a in p for p in row.facts["passages"]) for a in answers)
+        row = make(r, passages=2, size=3)
+        for answer in said(row) if row.facts["marks"] else ():
+            for sentence in answer:
+                assert sentence in (ABSTAIN_KO, ABSTAIN_EN) or any(sentence.endswith(s) for s in row.facts["sentences"])
+
+
+def test_two_facts_are_answered_by_two_marks() -> None:
+    r = Random(5)
+    rows = [read_facts(r, passages=3, size=2, form="two", marked=True) for _ in range(50)]
+    named = [len(said(row)[0]) for row in rows]
+    assert set(named) == {1, 2}  # 1 where the same fact was drawn twice, and then one is asked for
+    assert named.count(2) > 25
 
 
 def test_an_unanswerable_question_about_prose_has_its_sentence_taken_out() -> None:
@@ -70,16 +91,33 @@ def test_an_unanswerable_question_about_prose_has_its_sentence_taken_out() -> No
     other = "쌀은 논에서 자랍니다. 밀은 밭에서 자라고 여름에 거둡니다. 콩은 기름진 땅을 가리지 않습니다."
     r = Random(1)
     rows = [row for _ in range(300) if (row := read_corpus(r, [text, other], True, passages=2, size=3))]
-    assert {row.facts["form"] for row in rows} == {"sentence", "abstain"}
+    abstained = 0
     for row in rows:
-        stands = any(row.answer in passage for passage in row.facts["passages"])
-        assert stands == (row.facts["form"] == "sentence")
+        questions = [(m["content"] or "").rpartition(": ")[2] for m in row.messages if m["role"] == "user"]
+        for question, answer in zip(questions, said(row), strict=True):
+            asked = [w for w in question.split() if len(w) > 1 and any(w in s for s in (text, other))]
+            holding = [p for p in row.facts["passages"] for s in p.replace("\n", " ").split(". ") if all(w in s for w in asked)]
+            if answer == [ABSTAIN_KO]:
+                abstained += 1
+                assert not holding or len(asked) < 2
+    assert abstained > 10
 
 
-def test_retrieval_rows_are_laid_out_as_they_are_served() -> None:
-    row = read_facts(Random(1), passages=2, size=2, plain=True, ko=True, form="sentence")
-    assert [m["role"] for m in row.messages] == ["system", "user", "assistant"]
-    assert re.match(r"질문: .+\n\n문서:\n\[1\] .+\n(.|\n)+\n\n\[2\] .+\n", row.messages[1]["content"])
+def test_passages_are_laid_out_as_they_are_served() -> None:
+    asked = read_facts(Random(1), passages=2, size=2, plain=True, ko=True, form="sentence", marked=False)
+    assert [m["role"] for m in asked.messages] == ["system", "user", "assistant"]
+    assert re.fullmatch(r"문서:\n\[1\] .+\n(.|\n)+\n\n\[2\] .+\n(.|\n)+\n\n질문: .+", asked.messages[1]["content"] or "")
+
+
+def test_marked_sentences_are_laid_out_and_asked_for_as_they_are_served() -> None:
+    row = read_facts(Random(1), passages=2, size=1, plain=True, ko=True, form="sentence", marked=True)
+    lines = [re.fullmatch(r"([A-Z])\. (.+?): (.+)", line) for line in (row.messages[1]["content"] or "").splitlines()[1:-2]]
+    passages = [Chunk("d", m[2], 0, 1, m[3]) for m in lines if m]
+    question = (row.messages[1]["content"] or "").rpartition("질문: ")[2]
+    served = compose(Prompt(), (TypedMessage("user", question),), passages=passages, marks=sentence_marks(len(passages)))
+    assert served[-1].content == row.messages[1]["content"]
+    rule = grounded_instruction("", "ko", ABSTAIN_KO, by_mark=True).text.strip()
+    assert any(rule in pattern for pattern in MARKED_KO)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-from sadari.prompt import compose, final_answer
+from sadari.prompt import compose, final_answer, sentence_marks
 from sadari.types import Chunk, Example, Message, Prompt, Reference
 
 ASKED = (Message("user", "배송비는 얼마인가요?"),)
@@ -30,14 +30,26 @@ def test_labels_are_listed_in_the_language_of_the_instruction() -> None:
     assert "Answer with exactly one of:\nbilling\nother" in compose(Prompt("Sort", ("billing", "other")), ASKED)[0].content
 
 
-def test_passages_stand_under_the_question_numbered_best_first() -> None:
+def test_passages_stand_above_the_question_numbered_best_first() -> None:
     last = compose(Prompt(), ASKED, passages=PASSAGES)[-1].content
-    assert last == "질문: 배송비는 얼마인가요?\n\n문서:\n[1] 배송\n배송비는 3,000원.\n\n[2] 환불\n환불은 7일."
+    assert last == "문서:\n[1] 배송\n배송비는 3,000원.\n\n[2] 환불\n환불은 7일.\n\n질문: 배송비는 얼마인가요?"
 
 
 def test_an_english_question_gets_english_headings() -> None:
     last = compose(Prompt(), (Message("user", "How much?"),), passages=PASSAGES[:1])[-1].content
-    assert last.startswith("Question: How much?\n\nDocuments:\n[1]")
+    assert last.startswith("Documents:\n[1]")
+    assert last.endswith("\n\nQuestion: How much?")
+
+
+def test_marked_sentences_stand_one_a_line_with_their_titles() -> None:
+    last = compose(Prompt(), ASKED, passages=PASSAGES, marks=["A", "B"])[-1].content
+    assert last == "문서:\nA. 배송: 배송비는 3,000원.\nB. 환불: 환불은 7일.\n\n질문: 배송비는 얼마인가요?"
+
+
+def test_marks_go_on_after_the_alphabet_without_repeats() -> None:
+    marks = sentence_marks(60)
+    assert marks[:2] + marks[25:27] + marks[51:53] == ["A", "B", "Z", "a", "z", "AA"]
+    assert len(set(marks)) == 60
 
 
 def test_shots_are_earlier_turns_with_the_most_similar_last() -> None:
@@ -65,7 +77,7 @@ def test_earlier_turns_are_kept_and_only_the_last_is_framed() -> None:
     talk = (Message("user", "안녕"), Message("assistant", "네"), *ASKED)
     messages = compose(Prompt(), talk, passages=PASSAGES)
     assert [m.content for m in messages[:2]] == ["안녕", "네"]
-    assert messages[2].content.startswith("질문: 배송비")
+    assert messages[2].content.startswith("문서:\n[1] 배송")
 
 
 def test_an_answer_is_all_that_was_said_unless_reasoning_was_asked_for() -> None:

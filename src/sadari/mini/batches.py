@@ -113,9 +113,9 @@ def encode_row(
 
 
 def openings(row: Row, tokenizer: Tokenizer) -> frozenset[int]:
-    """First tokens of all sentences of a reading row's passages, and of its abstention; empty for other rows."""
+    """First tokens of all answers a reading row may have, its abstention included; empty for other rows."""
     passages = row.facts.get("passages", ())
-    sentences = [s.lstrip("-*•·# ") for text in passages for s in _SENTENCE_END.split(text) if s.strip("-*•·# ")]
+    sentences = list(row.facts.get("marks", ())) or [s.lstrip("-*•·# ") for text in passages for s in _SENTENCE_END.split(text) if s.strip("-*•·# ")]
     if not sentences:
         return frozenset()
     encodings = tokenizer.encode_batch([*sentences, *ABSTENTIONS], add_special_tokens=False)

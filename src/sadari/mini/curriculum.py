@@ -44,37 +44,48 @@ _OTHERS = {
 }
 PHASES = (
     Phase(
-        900_000,
-        {"copy": 0.03, "prose": 0.03, "look_up": 0.16, "nearest_label": 0.05, "read": 0.23, "read_many": 0.4, "read_corpus": 0.1},
-        (1, 2),
+        2_000_000,
+        {"copy": 0.03, "prose": 0.03, "look_up": 0.08, "nearest_label": 0.05, "read": 0.2, "read_many": 0.31, "read_corpus": 0.3},
         (1, 3),
-        256,
-        64,
-    ),
-    Phase(
-        2_200_000,
-        {"copy": 0.02, "prose": 0.06, "read": 0.22, "read_many": 0.32, "read_corpus": 0.11, **_OTHERS},
         (1, 3),
-        (2, 3),
-        320,
+        384,
         96,
     ),
     Phase(
-        100_000_000,
-        {"copy": 0.02, "prose": 0.1, "read": 0.24, "read_many": 0.26, "read_corpus": 0.16, **_OTHERS},
+        6_000_000,
+        {"copy": 0.02, "prose": 0.06, "read": 0.2, "read_many": 0.25, "read_corpus": 0.21, **_OTHERS},
         (1, 4),
+        (2, 3),
+        448,
+        96,
+    ),
+    Phase(
+        11_000_000,
+        {"copy": 0.02, "prose": 0.08, "read": 0.22, "read_many": 0.22, "read_corpus": 0.2, **_OTHERS},
+        (1, 5),
         (2, 4),
-        512,
+        768,
         128,
     ),
+    Phase(
+        100_000_000,
+        {"copy": 0.02, "prose": 0.1, "read": 0.14, "read_many": 0.12, "read_corpus": 0.12, "read_long": 0.24, **_OTHERS},
+        (1, 5),
+        (2, 4),
+        2048,
+        256,
+    ),
 )
+SEARCHED_SHARE = 0.4
+"""Share of reading rows that show single sentences, as a search for sentences finds them."""
 # mean tokens of a row, to turn shares of tokens into chances of drawing
 _TYPICAL = {
     "copy": 80,
     "prose": 200,
-    "read": 180,
-    "read_many": 300,
-    "read_corpus": 250,
+    "read": 240,
+    "read_many": 340,
+    "read_corpus": 360,
+    "read_long": 1400,
     "classify": 110,
     "nearest_label": 200,
     "pattern": 110,
@@ -130,6 +141,10 @@ class Curriculum:
 
     def _row(self, skill: str, r: Random, phase: Phase) -> Row | None:
         passages, sentences = r.randint(*phase.passages), r.randint(*phase.sentences)
+        if skill == "read_long":
+            passages, skill = r.randint(10, 28), r.choice(("read", "read_many", "read_corpus"))
+        elif r.random() < SEARCHED_SHARE:
+            passages, sentences = r.randint(2, 8), 1
         match skill:
             case "read":
                 return read_facts(r, passages=passages, size=sentences)
@@ -137,7 +152,7 @@ class Curriculum:
                 return read_many(r, passages=passages, size=sentences)
             case "read_corpus":
                 language = "ko" if r.random() < 0.65 else "en"
-                return read_corpus(r, self._manuals[language], language == "ko", passages=passages, size=sentences + 1)
+                return read_corpus(r, self._manuals[language], language == "ko", passages=passages, size=sentences)
         return _MAKERS[skill](r)
 
     def _prose(self, r: Random, phase: Phase) -> Encoded:

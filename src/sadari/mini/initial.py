@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from string import ascii_letters
 
 import torch
 from tokenizers import Tokenizer
@@ -30,19 +31,15 @@ from torch import Tensor
 
 from sadari.mini.layout import Decoder
 
-_IDENTITY = slice(1, 124)  # its first coordinate marks ends of sentences
-_COLON, _TURN, _INSIDE, _SHARED = (
-    124,
-    125,
-    126,
-    127,
-)  # marks: documents begin, a turn begins; notes: inside them, in the question too
+_IDENTITY = slice(1, 122)  # its first coordinate marks ends of lines
+_LETTER, _COMMON, _TURN = 122, 124, 125  # marks: names a sentence, says little, a turn begins
+_MARKED, _FOUND = 126, 127  # notes: the line begins with a letter, the token stands in such a line
 _BEFORE = slice(128, 176)  # the token before
 _BEFORE_THAT = slice(176, 200)  # the one before that
 _START = slice(200, 256)  # the first token of the sentence
 _SLOW = 14  # rotary pairs from here on turn by less than 0.0024 per token
 _FAST = 6  # rotary pairs up to here tell one offset from the next
-_NEAR = slice(5, 9)  # rotary pairs that turn by about a half circle in 60 to 100 tokens
+_NEAR = slice(5, 13)  # rotary pairs that together fall with distance, up to about 130 tokens
 _FUNCTION_WORDS = frozenset(
     re.findall(
         r"\S+",
@@ -50,6 +47,7 @@ _FUNCTION_WORDS = frozenset(
         "the The of for to in is and a what What How how do I it It on from be can at documents document",
     )
 )
+_LATELY = slice(7, 11)
 _MARK = 4.0  # how much louder a mark is than an identity coordinate
 
 
@@ -57,8 +55,8 @@ _MARK = 4.0  # how much louder a mark is than an identity coordinate
 class Landmarks:
     """Ids of the pieces by which a prompt is found its way in."""
 
-    ends: tuple[int, ...]  # after them a sentence or a line begins
-    colons: tuple[int, ...]  # after them the documents begin
+    ends: tuple[int, ...]  # after them a line begins
+    letters: tuple[int, ...]  # with one of them the line of a marked sentence begins
     common: tuple[int, ...]  # digits, signs and other pieces that say nothing of what a sentence is about
     spaced: tuple[tuple[int, int], ...]  # a piece that begins with a space, and the same piece without it
     turn: int
@@ -70,8 +68,8 @@ def landmarks(tokenizer: Tokenizer) -> Landmarks:
     texts = {i: tokenizer.decode([i], skip_special_tokens=False) for i in range(9, tokenizer.get_vocab_size())}
     by_text = {t: i for i, t in texts.items() if t and "\ufffd" not in t}
     return Landmarks(
-        ends=tuple(i for i, t in texts.items() if t.endswith("\n") or t.strip() in (".", "?", "!", ".)", '."', "-", "*", "·", "•")),
-        colons=tuple(i for i, t in texts.items() if t in (":\n", ":\n\n")),
+        ends=tuple(i for i, t in texts.items() if t.endswith("\n")),
+        letters=tuple(by_text[t] for t in ascii_letters),
         common=tuple(
             i for i, t in texts.items() if not re.search(r"[가-힣A-Za-z]{2}| [가-힣A-Za-z]", t) or t.strip() in _FUNCTION_WORDS
         ),
@@ -83,7 +81,7 @@ def landmarks(tokenizer: Tokenizer) -> Landmarks:
 
 @torch.no_grad()
 def initialise(
-    model: Decoder, seed: int, *, marks: Landmarks, embedding_scale: float = 0.3, copied: float = 2.0, found: float = 12.0
+    model: Decoder, seed: int, *, marks: Landmarks, embedding_scale: float = 0.3, copied: float = 2.0, found: float = 6.0
 ) -> None:
     """Fill `model` with the starting weights; the same `seed` gives the same weights.
 
@@ -117,14 +115,21 @@ def initialise(
         table[spaced, _IDENTITY] = 0.9 * table[bare, _IDENTITY] + 0.44 * table[spaced, _IDENTITY]
     table[:, _IDENTITY.start] = 0.0
     table[list(marks.ends), _IDENTITY.start] = _MARK * embedding_scale
-    table[[*marks.common, 2], _COLON] = -_MARK * embedding_scale
-    table[list(marks.colons), _COLON] = _MARK * embedding_scale
+    table[[*marks.common, 2], _COMMON] = _MARK * embedding_scale
+    table[list(marks.letters), _LETTER] = _MARK * embedding_scale
     table[marks.turn, _IDENTITY] = 0.0  # what rests on the start of a turn reads nothing there
     table[marks.turn, _TURN] = _MARK * embedding_scale
     model.model.norm.weight.fill_(0.25)
     basis = torch.zeros(width, width)  # rows: directions of identity, the mark of ends first
     basis[0, 0] = 1.0
     basis[1:, 1:] = torch.linalg.qr(normal(width - 1, width - 1))[0]
+    size = _START.stop - _START.start
+    codes = table[:, _IDENTITY] @ basis.T
+    codes[:, -size:] *= 0.1
+    table[:, _IDENTITY] = codes @ basis
+    letters = codes[list(marks.letters)]  # told apart exactly where they are carried along
+    letters[:, -size:] = torch.linalg.qr(normal(size, size))[0][: len(letters)] * embedding_scale * size**0.5
+    table[list(marks.letters), _IDENTITY] = letters @ basis
     identity = torch.arange(_IDENTITY.start, _IDENTITY.stop)
     half = shape.head_dim // 2
     turn = shape.rope_theta ** (-torch.arange(half, dtype=torch.float32) / half)
@@ -148,39 +153,36 @@ def initialise(
         q[:_FAST, 0] += 1.0
         k[:_FAST, 0] += torch.cos(back * turn[:_FAST])
         k[half : half + _FAST, 0] += torch.sin(back * turn[:_FAST])
-        size = buffer.stop - buffer.start
-        v[:size, _IDENTITY] = basis[:size]
-        o[buffer, :size] += torch.eye(size) * embedding_scale
+        room = buffer.stop - buffer.start
+        v[:room, _IDENTITY] = basis[:room]
+        o[buffer, :room] += torch.eye(room) * embedding_scale
     layers[0].q_norm.weight[:_FAST] = layers[0].q_norm.weight[half : half + _FAST] = 4.0
 
     # layer 1, head 0: the first token of the sentence
     q, k, v, o = head_of(1, 0, 0)
-    q[a, 0] += 1.0
-    k[a, _BEFORE.start] += 1.5
-    q[_NEAR, 0] += 0.4
+    q[a, 0] += 3.0
+    k[a, _BEFORE.start] += 3.0
+    q[_NEAR, 0] += 1.5 * torch.tensor([0.25, 0.35, 0.5, 1, 1, 1, 1, 1])
     k[_NEAR, 0] += 1.0
     k[b, 0] += 3.0  # keeps the lengths of keys alike, and so their recency
-    size = _START.stop - _START.start
     v[:size, _IDENTITY] = basis[-size:]
     o[_START, :size] += torch.eye(size) * embedding_scale
-    layers[1].q_norm.weight[[a, b, c]] = torch.tensor([6.0, 4.0, 4.0])
-    layers[1].q_norm.weight[_NEAR] = layers[1].q_norm.weight[half + _NEAR.start : half + _NEAR.stop] = 6.0
-    # layer 1, head 2: have the documents begun? else it rests on the starts of turns
-    q, k, v, o = head_of(1, 2, 1)
-    q[b, 0], q[c, 0] = 1.0, 0.5
-    k[b, _COLON], k[c, _TURN], k[a, 0] = 1.0, 1.0, 1.0
-    v[0, _COLON] = 1.0
-    o[_INSIDE, 0] = embedding_scale
+    v[size, _LETTER] = 1.0
+    o[_MARKED, size] = embedding_scale
+    layers[1].q_norm.weight[[a, b, c]] = torch.tensor([9.0, 4.0, 4.0])
+    layers[1].q_norm.weight[_NEAR] = layers[1].q_norm.weight[half + _NEAR.start : half + _NEAR.stop] = 9.0
 
-    # layer 2, head 2: does this token stand in the question? else it rests on the starts of turns
+    # layer 2, head 2: the letters of the lines in which this token stands; else it rests on the starts of turns
     q, k, v, o = head_of(2, 2, 1)
     rows = slots[: n - 3]
     q[rows[:, None], identity] += basis[1 : n - 2]
     k[rows[:, None], identity] += basis[1 : n - 2]
-    q[b, 0], q[c, 0], q[c, _COLON] = -1.0, 1.3, -3.0
-    k[b, _INSIDE], k[c, _TURN] = 3.0, 2.0
-    v[0, 0], v[0, _TURN] = 1.0, -1.0 / (_MARK * embedding_scale)
-    o[_SHARED, 0] = 0.3
+    q[b, 0], q[c, 0], q[c, _COMMON] = 2.0, 2.0, 3.0
+    k[b, _MARKED], k[c, _TURN] = 3.0, 2.0
+    v[:size, _START] = torch.eye(size)
+    v[size, _MARKED] = 1.0
+    o[_START, :size] += torch.eye(size) * 2.0
+    o[_FOUND, size] = 1.0
 
     assistant = basis[:48] @ table[marks.assistant, _IDENTITY]
     gate = assistant / assistant.norm() ** 2
@@ -209,13 +211,15 @@ def initialise(
         v[:, _IDENTITY] = basis[values]
         o[_IDENTITY] += basis[values].T * embedding_scale * copied
 
-    # layers 4 and 5: where an answer begins, the sentences of the noted tokens
+    # layers 4 and 5: where an answer begins, the letters that the tokens of the question have found
     for layer in (4, 5):
         q, k, v, o = head_of(layer, 0, 0)
         q[a, _BEFORE] += gate
         q[b, _BEFORE] += gate
         q[c, 0] += 0.3
-        k[a, _SHARED], k[b, _INSIDE], k[c, _TURN], k[slots[0], 0] = 3.0, 3.0, 3.0, 1.0
+        k[a, _FOUND], k[b, _MARKED], k[c, _TURN] = 3.0, -3.0, 3.0
+        q[_LATELY, _BEFORE] += 0.5 * gate
+        k[_LATELY, 0] = 2.0
         layers[layer].q_norm.weight[[a, b, c]] = 2.0
         v[:size, _START] = torch.eye(size)
         o[_IDENTITY, :size] += basis[-size:].T * embedding_scale * found

@@ -1,7 +1,7 @@
 """Which tokens may come next when the answer has to be one of given options.
 
 The options are tokenised as they would stand in the answer, and laid into a trie; a step looks up the children of a node. What
-comes out is one option, or up to `most` different ones joined by single spaces, always exactly: the text is read off the path, not
+comes out is one option, or up to `most` different ones joined as the constraint says, always exactly: the text is read off the path, not
 decoded.
 """
 
@@ -54,7 +54,7 @@ class OptionTrie:
         self.options = tuple(dict.fromkeys(constraint.options))
         if not self.options or not all(self.options):
             raise ConfigError("a OneOf constraint needs at least one option, and none may be empty.")
-        self.most = constraint.most
+        self.most, self._joint = constraint.most, constraint.joint
         self._nodes = [_Node(), _Node()]
         self._memo: dict[tuple[State, bool], tuple[tuple[int, ...], bool]] = {}
         self._joinable = sum(1 << i for i, o in enumerate(self.options) if o not in constraint.alone)
@@ -66,7 +66,7 @@ class OptionTrie:
         joinable: list[int] = []
         if self.most > 1 and self._joinable.bit_count() > 1:
             joinable = [i for i in range(len(self.options)) if self._joinable >> i & 1]
-            laters = tokenise(self.options[joinable[0]], [" " + self.options[i] for i in joinable])
+            laters = tokenise(self.options[joinable[0]], [self._joint + self.options[i] for i in joinable])
             for i, ids in zip(joinable, laters, strict=True):
                 self._insert(self.LATER, i, ids)
         self._firsts, self._laters = firsts, dict(zip(joinable, laters, strict=True)) if laters else {}
@@ -104,7 +104,7 @@ class OptionTrie:
     def text(self, state: State) -> str:
         """The answer, where it may end; of several readings the one with the fewest options."""
         done = [(*p.taken, o) for p in state if (o := self._completed(p)) is not None]
-        return " ".join(self.options[i] for i in min(done, key=len))
+        return self._joint.join(self.options[i] for i in min(done, key=len))
 
     def decisions(self, text: str, end: int) -> list[tuple[int, tuple[int, ...]]] | None:
         """How `text` is generated under this constraint: each token with the tokens it was chosen among, the end token last.
@@ -133,8 +133,8 @@ class OptionTrie:
                 continue
             if text == option:
                 return (*taken, i)
-            if len(taken) + 1 < self.most and self._joinable >> i & 1 and text.startswith(option + " "):
-                rest = self._parse(text[len(option) + 1 :], (*taken, i))
+            if len(taken) + 1 < self.most and self._joinable >> i & 1 and text.startswith(option + self._joint):
+                rest = self._parse(text[len(option) + len(self._joint) :], (*taken, i))
                 if rest is not None:
                     return rest
         return None

@@ -1,6 +1,7 @@
 """A model that says what it is told to: for tests, documentation, and trying sadari without a model."""
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ class ScriptedModel:
             turn that is not the assistant's answers; `when` may be left out, and then always matches. No match says "".
         name: How it is called in reports.
 
-    A constraint is obeyed: what is said is moved to the option it names, else to the first option.
+    A constraint is obeyed: what is said is moved to the option it names or whose line of the prompt it quotes, else to the first
+    option.
     """
 
     def __init__(self, rules: Sequence[Rule] | Callable[[Request], Say] = (), name: str = "scripted") -> None:
@@ -75,7 +77,7 @@ class ScriptedModel:
         text, calls = (said, ()) if isinstance(said, str) else ("", tuple(said))
         finish: str = "stop"
         if request.constraint is not None and not calls:
-            text = _obey(text, request.constraint)
+            text = _obey(text, request.constraint, request.messages[-1].content if request.messages else "")
         elif not calls:
             text = _cut_at_stop(text, request.stop)
             words = text.split(" ")
@@ -111,11 +113,22 @@ def _by_rules(rules: Sequence[Rule]) -> Callable[[Request], Say]:
     return say
 
 
-def _obey(text: str, constraint: OneOf) -> str:
-    """`text` if it satisfies the constraint, else the options it names, else the first option."""
+_WHOLE = r"(?<![A-Za-z0-9]){}(?![A-Za-z0-9])"  # "B" is not named by "Because"
+
+
+def _obey(text: str, constraint: OneOf, heard: str) -> str:
+    """`text` if it satisfies the constraint, else the options it names, else the first option.
+
+    An option that marks a line of what was heard ("A. ...") is also named by words of that line.
+    """
     if text in constraint.options:
         return text
-    named = sorted((o for o in dict.fromkeys(constraint.options) if o and o in text), key=lambda o: (text.index(o), -len(o)))
+    lines = {line[: line.index(". ")]: line for line in heard.splitlines() if ". " in line}
+    quoting = {o: 0 for o in constraint.options if text and text in lines.get(o, "")}
+    places = quoting or {
+        o: match.start() for o in constraint.options if o and (match := re.search(_WHOLE.format(re.escape(o)), text))
+    }
+    named = sorted(places, key=lambda o: (places[o], -len(o)))
     taken: list[str] = []
     for option in named:
         if not any(option in t for t in taken):
@@ -124,7 +137,7 @@ def _obey(text: str, constraint: OneOf) -> str:
         return constraint.options[0]
     if taken[0] in constraint.alone:
         return taken[0]
-    return " ".join([o for o in taken if o not in constraint.alone][: constraint.most])
+    return constraint.joint.join([o for o in taken if o not in constraint.alone][: constraint.most])
 
 
 def _cut_at_stop(text: str, stop: Sequence[str]) -> str:

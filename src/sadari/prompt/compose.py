@@ -4,7 +4,9 @@ Training renders rows through the same function, so what is trained is served.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import count, islice, product
+from string import ascii_letters
 
 from sadari.types import Chunk, Example, Message, Prompt
 
@@ -24,6 +26,7 @@ def compose(
     conversation: Sequence[Message],
     *,
     passages: Sequence[Chunk] = (),
+    marks: Sequence[str] = (),
     similar: Sequence[Example] = (),
     shots: Sequence[Example] = (),
 ) -> tuple[Message, ...]:
@@ -32,7 +35,8 @@ def compose(
     Args:
         prompt: Instruction, label list and reasoning switch.
         conversation: The user's messages, ending in the one to answer.
-        passages: Retrieved chunks, best first; written under the question and numbered from 1.
+        passages: Retrieved chunks, best first; written above the question and numbered from 1.
+        marks: Where answers name sentences: a mark for each passage, which then is one sentence, on one line with its title.
         similar: Retrieved training examples, best first; written as a list, the best one nearest the question.
         shots: Few-shot examples, best first; shown as earlier turns, the best one last.
     """
@@ -45,9 +49,19 @@ def compose(
     if conversation:
         last = conversation[-1]
         messages.append(
-            Message(last.role, _framed(asked, passages, similar, language), last.weight, last.tool_calls, last.tool_call_id)
+            Message(last.role, _framed(asked, passages, marks, similar, language), last.weight, last.tool_calls, last.tool_call_id)
         )
     return tuple(messages)
+
+
+def sentence_marks(number: int) -> list[str]:
+    """Names for `number` sentences that an answer may point to: A to Z, a to z, then AA, AB..."""
+
+    def names() -> Iterator[str]:
+        for length in count(1):
+            yield from map("".join, product(ascii_letters.swapcase(), repeat=length))
+
+    return list(islice(names(), number))
 
 
 def final_answer(text: str, prompt: Prompt) -> str:
@@ -76,14 +90,19 @@ def _system_message(prompt: Prompt, conversation: Sequence[Message]) -> Message:
     return Message("system", "\n\n".join(p for p in parts if p), weight=0.0)
 
 
-def _framed(asked: str, passages: Sequence[Chunk], similar: Sequence[Example], language: str) -> str:
+def _framed(
+    asked: str, passages: Sequence[Chunk], marks: Sequence[str], similar: Sequence[Example], language: str
+) -> str:
     question, documents, examples = _HEADINGS[language]
     if not passages and not similar:
         return asked
     parts = []
     if similar:
         parts.append(f"{examples}:\n" + "\n".join(f"{e.question} -> {e.target.content}" for e in reversed(similar)))
-    parts.append(f"{question}: {asked}")
-    if passages:
+    if marks:
+        lines = (f"{mark}. {p.title}: {p.text}" for mark, p in zip(marks, passages, strict=True))
+        parts.append(f"{documents}:\n" + "\n".join(lines))
+    elif passages:
         parts.append(f"{documents}:\n" + "\n\n".join(f"[{i}] {p.title}\n{p.text}" for i, p in enumerate(passages, 1)))
+    parts.append(f"{question}: {asked}")
     return "\n\n".join(parts)

@@ -49,8 +49,18 @@ def candidate_instructions(goal: str, language: Language, kind: Kind) -> tuple[I
     return (zero_shot(goal), Instruction("role", f"{role} {goal}"), Instruction("role+form", f"{role} {goal} {form}"))
 
 
-def grounded_instruction(goal: str, language: Language, abstention: str) -> Instruction:
-    """Answer from the documents only, and say so when they do not hold the answer."""
+def grounded_instruction(goal: str, language: Language, abstention: str, *, by_mark: bool = False) -> Instruction:
+    """Answer from the documents only, and say so when they do not hold the answer.
+
+    Args:
+        by_mark: The answer is the mark of a sentence (`sentence_marks`), which stands for the sentence.
+    """
+    if by_mark:
+        rule = {
+            "ko": f'답이 되는 문장의 기호만 쓰고, 문서에 없으면 "{abstention}"라고 답하세요.',
+            "en": f'Answer with the letter of the sentence that answers; if the documents do not say, answer "{abstention}".',
+        }[language]
+        return Instruction("quoting", f"{goal} {rule}")
     rule = {
         "ko": f'문서에 있는 내용으로만 답하고, 문서에 없으면 "{abstention}"라고 답하세요.',
         "en": f'Answer from the documents only; if they do not say, answer "{abstention}".',

@@ -1,8 +1,8 @@
 """Find the passages that answer a question, and trace answers back to them."""
 
-from sadari.retrieve.chunk import chunk_documents
+from sadari.retrieve.chunk import chunk_documents, sentences_of
 from sadari.retrieve.cite import cite
 from sadari.retrieve.index import Hit, LexicalIndex
 from sadari.retrieve.text import search_terms, sentence_spans
 
-__all__ = ["Hit", "LexicalIndex", "chunk_documents", "cite", "search_terms", "sentence_spans"]
+__all__ = ["Hit", "LexicalIndex", "chunk_documents", "cite", "search_terms", "sentence_spans", "sentences_of"]

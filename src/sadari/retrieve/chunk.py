@@ -18,6 +18,14 @@ def chunk_documents(documents: Iterable[Document], chunk_chars: int) -> list[Chu
     return [chunk for document in documents for chunk in _chunks_of(document, chunk_chars)]
 
 
+def sentences_of(chunk: Chunk) -> list[Chunk]:
+    """The sentences of a chunk as chunks of their own, in order."""
+    return [
+        Chunk(chunk.document, chunk.title, chunk.start + start, chunk.start + end, chunk.text[start:end])
+        for start, end in sentence_spans(chunk.text)
+    ]
+
+
 def _chunks_of(document: Document, chunk_chars: int) -> list[Chunk]:
     headings = list(_HEADING.finditer(document.text))
     edges = [(0, 0, "")] + [(m.start(), m.end(), m.group(1)) for m in headings] + [(len(document.text), 0, "")]

@@ -33,7 +33,7 @@ class RetrievalConfig(BaseModel, frozen=True, extra="forbid"):
 
 def grounded(incumbent: System, workshop: Workshop, quote: int) -> System:
     """`incumbent` told to answer from the task's documents alone, by at most `quote` verbatim sentences (0: freely)."""
-    instruction = grounded_instruction(workshop.goal, workshop.language, incumbent.abstention)
+    instruction = grounded_instruction(workshop.goal, workshop.language, incumbent.abstention, by_mark=quote > 0)
     # Passages take the room of the few-shot examples, which were chosen for answering without them.
     prompt = replace(incumbent.prompt, instruction=instruction.text, shots=0, chain_of_thought=False)
     decoding = replace(incumbent.decoding, quote=quote, choices=workshop.labels)
@@ -73,7 +73,7 @@ class RetrievalRung:
         if self._workshop.labels:
             return {"labels": start}
         told = {q: f"at most {q} quoted sentences" if q else "free answer" for q in self._config.quote}
-        return {name: start.with_(decoding=replace(start.decoding, quote=q)) for q, name in told.items()}
+        return {name: grounded(start, self._workshop, q) for q, name in told.items()}
 
     def _with_examples(self, incumbent: System, train: Sequence[Example], validation: Sequence[Example], workdir: Path) -> Built:
         pool = workdir / "examples.jsonl"

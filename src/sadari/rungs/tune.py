@@ -119,11 +119,11 @@ class TuneRung:
         return make_plan(job, rate, None if budget is None else TRAINING_SHARE * budget)
 
     def _choose_decoding(self, system: System, validation: Sequence[Example]) -> tuple[System, tuple[str, ...]]:
-        """A tuned model may no longer need to be held to quotes, or may first profit from it: validation says."""
+        """How many sentences a tuned model may quote: validation says."""
         if system.retrieval is None or system.retrieval.source != "documents":
             return system, ()
         found = {}
-        for quote in (system.decoding.quote, *(q for q in (0, 1, 2) if q != system.decoding.quote)):
+        for quote in (2, 1) if system.decoding.quote else (0,):
             candidate = system.with_(decoding=replace(system.decoding, quote=quote))
             found[quote] = (self._workshop.evaluate(candidate, validation).quality, candidate)
         best = max(found, key=lambda q: found[q][0])  # ties go to the incumbent's way

@@ -53,8 +53,12 @@ def render_rows(examples: Sequence[Example], answerer: Answerer, model: LocalMod
     rows: list[Row] = []
     cut = unreachable = 0
     for example in examples:
-        request = answerer.prepare(example, training=True).request
-        row = _free_row(example, request, model) if request.constraint is None else _constrained_row(example, request, model)
+        prepared = answerer.prepare(example, training=True)
+        if prepared.request.constraint is None:
+            row: Row | None = _free_row(example, prepared.request, model)
+        else:
+            said = prepared.said(example.target.content, answerer.system.abstention)
+            row = None if said is None else _constrained_row(example, prepared.request, said, model)
         if row is None:
             unreachable += 1
         elif model.context is not None and len(row.ids) > model.context:
@@ -78,9 +82,9 @@ def _free_row(example: Example, request: Request, model: LocalModel) -> Row:
     return Row(example.id, tuple(rendered.ids), tuple(rendered.weights))
 
 
-def _constrained_row(example: Example, request: Request, model: LocalModel) -> Row | None:
+def _constrained_row(example: Example, request: Request, said: str, model: LocalModel) -> Row | None:
     assert request.constraint is not None
-    decisions = model.decisions(request.constraint, example.target.content)
+    decisions = model.decisions(request.constraint, said)
     if decisions is None:
         return None
     prompt = render_prompt(model.tokenizer, request.messages, request.tools)

@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import re
 from random import Random
+from string import ascii_letters
+from typing import Any
 
 from sadari.mini.skills import names as n
 from sadari.mini.skills.passages import ATTRIBUTES_EN, ATTRIBUTES_KO, Fact, Passage, ask, scene, sibling
 from sadari.mini.skills.rows import Message, Row
+from sadari.prompt import sentence_marks
 
 ABSTAIN_KO = "문서에서 확인할 수 없습니다."
 ABSTAIN_EN = "The documents do not say."
@@ -49,42 +52,75 @@ SYSTEM_EN = (
     'You are a support agent. Copy the sentence that answers the question. If there is none, say "The documents do not say."',
     'Reply with the sentence of the documents that answers. Otherwise: "The documents do not say."',
 )
+MARKED_KO = (
+    '{goal} 답이 되는 문장의 기호만 쓰고, 문서에 없으면 "문서에서 확인할 수 없습니다."라고 답하세요.',
+    '{goal} 답이 되는 문장의 기호만 쓰고, 문서에 없으면 "문서에서 확인할 수 없습니다."라고 답하세요.',
+    '질문에 답하는 문장의 기호를 고르세요. 문서에 없으면 "문서에서 확인할 수 없습니다."라고 답하세요.',
+    '{goal}\n답은 문장의 기호로만 하세요. 답이 없으면 "문서에서 확인할 수 없습니다."',
+)
+MARKED_EN = (
+    'Answer with the letter of the sentence that answers; if the documents do not say, answer "The documents do not say."',
+    'Which sentence answers the question? Reply with its letter only, or with "The documents do not say."',
+    'Pick the sentence that tells. If none does, reply "The documents do not say."',
+)
 SHORT_EN = ("Answer briefly.", "Give a short answer.", "Answer with a word or a short phrase.", "Only the answer, no sentence.")
 
 
-def instruction(r: Random, ko: bool, *, short: bool) -> str:
+def instruction(r: Random, ko: bool, *, short: bool, marked: bool = False) -> str:
     """A system text of the reading task."""
+    if marked:
+        return r.choice(MARKED_KO).replace("{goal}", r.choice(GOALS_KO)) if ko else r.choice(MARKED_EN)
     text = r.choice(SYSTEM_KO if ko else SYSTEM_EN).replace("{goal}", r.choice(GOALS_KO))
     if short:
         text += r.choice((" ", "\n")) + r.choice(SHORT_KO if ko else SHORT_EN)
     return text
 
 
-def lay_out(question: str, passages: list[Passage], r: Random, ko: bool, *, plain: bool = False) -> str:
-    """The user turn: the question and numbered documents, as sadari serves them, or (not `plain`) sometimes otherwise."""
+def marks_for(count: int, r: Random, *, plain: bool) -> tuple[str, ...]:
+    """Names of `count` sentences: A, B, C... as sadari serves them, or (not `plain`) sometimes letters in no order."""
+    if plain or r.random() < 0.5 or count > len(ascii_letters):
+        return tuple(sentence_marks(count))
+    return tuple(r.sample(ascii_letters, count))
+
+
+def lay_out(
+    question: str, passages: list[Passage], r: Random, ko: bool, *, marks: tuple[str, ...] = (), plain: bool = False
+) -> str:
+    """The user turn: documents and the question, as sadari serves them, or (not `plain`) sometimes otherwise.
+
+    With `marks`, every sentence is a line that begins with its mark; else passages are numbered.
+    """
     varied = not plain and r.random() < 0.3
+    heads = ("문서", "질문") if ko else ("Documents", "Question")
+    if varied:
+        heads = r.choice(_HEADS_VARIED_KO if ko else _HEADS_VARIED_EN)
+    if marks:
+        dot = r.choice((". ", ") ", ": ")) if varied else ". "
+        named = iter(marks)
+        documents = "\n".join(next(named) + dot + f"{p.title}: {sentence}" for p in passages for sentence in p.sentences)
+        return f"{heads[0]}:\n{documents}\n\n{heads[1]}: {question}"
     if not varied:
-        documents = "\n\n".join(f"[{i}] {p.title}\n{p.text}" for i, p in enumerate(passages, 1))
-        return f"질문: {question}\n\n문서:\n{documents}" if ko else f"Question: {question}\n\nDocuments:\n{documents}"
-    mark = r.choice(("[{i}] ", "문서 {i}. " if ko else "Document {i}. ", "({i}) ", "### ", "- ", "<{i}> "))
+        documents = "\n\n".join(f"[{i}] {p.title}\n" + "\n".join(p.sentences) for i, p in enumerate(passages, 1))
+        return f"{heads[0]}:\n{documents}\n\n{heads[1]}: {question}"
+    number = r.choice(("[{i}] ", "문서 {i}. " if ko else "Document {i}. ", "({i}) ", "### ", "- ", "<{i}> "))
     titled = r.random() < 0.7
     separator = r.choice(("\n\n", "\n", "\n---\n"))
     documents = separator.join(
-        mark.replace("{i}", str(i)) + (f"{p.title}\n" if titled else "") + p.text for i, p in enumerate(passages, 1)
-    )
-    heads = r.choice(
-        (("질문", "문서"), ("문의", "참고 문서"), ("물음", "자료"), ("고객 질문", "정책"), ("Q", "근거"))
-        if ko
-        else (("Question", "Documents"), ("Q", "Context"), ("Query", "Sources"), ("Customer", "Policies"))
+        number.replace("{i}", str(i)) + (f"{p.title}\n" if titled else "") + (p.text if r.random() < 0.5 else "\n".join(p.sentences))
+        for i, p in enumerate(passages, 1)
     )
     order = r.random()
     if order < 0.4:
-        return f"{heads[1]}:\n{documents}\n\n{heads[0]}: {question}"
+        return f"{heads[0]}:\n{documents}\n\n{heads[1]}: {question}"
     if order < 0.6:
-        return f"{heads[0]}: {question}\n\n{heads[1]}:\n{documents}\n\n{heads[0]}: {question}"
+        return f"{heads[1]}: {question}\n\n{heads[0]}:\n{documents}\n\n{heads[1]}: {question}"
     if order < 0.75:
         return f"{documents}\n\n{question}"
-    return f"{heads[0]}: {question}\n\n{heads[1]}:\n{documents}"
+    return f"{heads[1]}: {question}\n\n{heads[0]}:\n{documents}"
+
+
+_HEADS_VARIED_KO = (("문서", "질문"), ("참고 문서", "문의"), ("자료", "물음"), ("정책", "고객 질문"), ("근거", "Q"))
+_HEADS_VARIED_EN = (("Documents", "Question"), ("Context", "Q"), ("Sources", "Query"), ("Policies", "Customer"))
 
 
 def _missing(passages: list[Passage], target: Passage, r: Random, ko: bool) -> str:
@@ -132,35 +168,49 @@ def _ask(fact: Fact, r: Random, ko: bool) -> str:
     return r.choice(_HEADS_EN).format(f"{said} of the {fact.subject}" if r.random() < 0.5 else f"{fact.subject} {said}")
 
 
-def read_facts(r: Random, *, passages: int, size: int, plain: bool = False, ko: bool | None = None, form: str | None = None) -> Row:
-    """A question about invented documents; `form` is "sentence", "two", "short" or "abstain" (drawn if None)."""
+def read_facts(
+    r: Random,
+    *,
+    passages: int,
+    size: int,
+    plain: bool = False,
+    ko: bool | None = None,
+    form: str | None = None,
+    marked: bool | None = None,
+) -> Row:
+    """A question about invented documents.
+
+    Args:
+        form: "sentence", "two", "short" or "abstain"; drawn if None.
+        marked: Whether sentences are named by their marks instead of copied; drawn if None.
+    """
     ko = r.random() < 0.65 if ko is None else ko
     documents, k = scene(r, ko, passages, size)
     target = documents[k]
-    form = form or r.choices(("sentence", "two", "short", "abstain"), (0.6, 0.1, 0.17, 0.13))[0]
-    system = "" if not plain and r.random() < 0.1 and form != "short" else instruction(r, ko, short=form == "short")
+    form = form or r.choices(("sentence", "two", "short", "abstain"), (0.6, 0.15, 0.12, 0.13))[0]
+    marked = form != "short" and (r.random() < 0.75 if marked is None else marked)
+    chosen: list[str] = []
     if form == "abstain":
-        question, answer = _missing(documents, target, r, ko), ABSTAIN_KO if ko else ABSTAIN_EN
+        question = _missing(documents, target, r, ko)
     else:
         fact = r.choice(target.facts)
-        answer, question = fact.sentence, ""
-        if form == "short":
-            answer = fact.value
-        elif form == "two":
-            same = [f for f in target.facts if f.subject == fact.subject and f is not fact]
-            if same:
-                other = r.choice(same)
-                first, second = sorted((fact, other), key=lambda f: target.sentences.index(f.sentence))
-                question = ask(first, r, ko, second) if r.random() < 0.7 else ask(second, r, ko, first)
-                answer = f"{first.sentence} {second.sentence}"
+        chosen, question = [fact.sentence], ""
+        if form == "two":
+            first, second = fact, r.choice(r.choice(documents).facts)
+            if second.sentence != first.sentence:
+                question = _join(first, second, r, ko)
+                chosen.append(second.sentence)
         question = question or (ask if plain else _ask)(fact, r, ko)
+        if form == "short":
+            chosen = [fact.value]
+    marks = marks_for(sum(len(p.sentences) for p in documents), r, plain=plain) if marked else ()
     messages: tuple[Message, ...] = (
-        {"role": "user", "content": lay_out(question, documents, r, ko, plain=plain)},
-        {"role": "assistant", "content": answer},
+        {"role": "user", "content": lay_out(question, documents, r, ko, marks=marks, plain=plain)},
+        {"role": "assistant", "content": _answer(chosen, documents, marks, ko)},
     )
-    if system:
-        messages = ({"role": "system", "content": system}, *messages)
-    return Row("read", messages, facts={"form": form, "passages": tuple(p.text for p in documents), "ko": ko, "place": k})
+    if plain or marked or form == "short" or r.random() > 0.1:
+        messages = ({"role": "system", "content": instruction(r, ko, short=form == "short", marked=marked)}, *messages)
+    return Row("read", messages, facts=_told(documents, marks) | {"form": form, "ko": ko, "place": k})
 
 
 def read_many(r: Random, *, passages: int, size: int) -> Row:
@@ -168,16 +218,48 @@ def read_many(r: Random, *, passages: int, size: int) -> Row:
     ko = r.random() < 0.65
     documents, _ = scene(r, ko, passages, size)
     facts = [f for p in documents for f in p.facts]
-    chosen = r.sample(facts, min(len(facts), r.randint(2, 6)))
-    short = r.random() < 0.15
-    turns: list[tuple[str, str]] = [(_ask(f, r, ko), f.value if short else f.sentence) for f in chosen]
-    if r.random() < 0.4:
-        turns.insert(r.randint(0, len(turns)), (_missing(documents, r.choice(documents), r, ko), ABSTAIN_KO if ko else ABSTAIN_EN))
-    messages: list[Message] = [{"role": "system", "content": instruction(r, ko, short=short)}]
-    for i, (question, answer) in enumerate(turns):
-        messages.append({"role": "user", "content": lay_out(question, documents, r, ko) if i == 0 else question})
-        messages.append({"role": "assistant", "content": answer})
-    return Row("read_many", tuple(messages), facts={"passages": tuple(p.text for p in documents)})
+    marked = r.random() < 0.85
+    short = not marked and r.random() < 0.4
+    turns: list[tuple[str, list[str]]] = []
+    for fact in r.sample(facts, min(len(facts), r.randint(2, 6))):
+        other = r.choice(facts)
+        if marked and r.random() < 0.12 and other.sentence != fact.sentence:
+            turns.append((_join(fact, other, r, ko), [fact.sentence, other.sentence]))
+        else:
+            turns.append((_ask(fact, r, ko), [fact.value if short else fact.sentence]))
+    for _ in range(r.choice((0, 0, 0, 1, 1, 2))):
+        turns.insert(r.randint(0, len(turns)), (_missing(documents, r.choice(documents), r, ko), []))
+    marks = marks_for(sum(len(p.sentences) for p in documents), r, plain=False) if marked else ()
+    messages: list[Message] = [{"role": "system", "content": instruction(r, ko, short=short, marked=marked)}]
+    for i, (question, chosen) in enumerate(turns):
+        asked = f"질문: {question}" if ko else f"Question: {question}"
+        messages.append({"role": "user", "content": asked if i else lay_out(question, documents, r, ko, marks=marks)})
+        messages.append({"role": "assistant", "content": _answer(chosen, documents, marks, ko)})
+    return Row("read_many", tuple(messages), facts=_told(documents, marks))
+
+
+def _join(first: Fact, second: Fact, r: Random, ko: bool) -> str:
+    """One question that asks for two facts."""
+    if first.subject == second.subject and r.random() < 0.5:
+        return ask(first, r, ko, second)
+    one, two = ask(first, r, ko).rstrip("?. "), ask(second, r, ko)
+    return one + r.choice(("? 그리고 ", "하고 ", ", 그리고 ", "와 함께 ", "? 또 ") if ko else ("? Also, ", ", and ", "? And ")) + two
+
+
+def _answer(chosen: list[str], documents: list[Passage], marks: tuple[str, ...], ko: bool) -> str:
+    """The chosen texts, or their marks; the abstention where nothing is chosen."""
+    if not chosen:
+        return ABSTAIN_KO if ko else ABSTAIN_EN
+    if not marks:
+        return " ".join(chosen)
+    sentences = [s for p in documents for s in p.sentences]
+    return ",".join(marks[sentences.index(c)] for c in chosen)
+
+
+def _told(documents: list[Passage], marks: tuple[str, ...]) -> dict[str, Any]:
+    """What the row was made from."""
+    sentences = tuple(s for p in documents for s in p.sentences)
+    return {"passages": tuple(p.text for p in documents), "sentences": sentences, "marks": marks}
 
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
@@ -246,59 +328,73 @@ def keywords(sentence: str, r: Random, ko: bool, *, least: int = 3) -> list[str]
 
 
 def read_corpus(r: Random, texts: list[str], ko: bool, *, passages: int, size: int) -> Row | None:
-    """A sentence of real prose, asked for by some of its words; the answer is the whole sentence, or that it is not there."""
+    """Sentences of real prose, asked for by some of their words; the answer is the sentence (or its mark), or that it is not there."""
+    windows = _windows(r, texts, passages, size)
+    if not windows:
+        return None
+    marked = r.random() < 0.7
+    everything = [s for w in windows for s in w]
+    turns: list[tuple[str, list[str]]] = []
+    for sentence in r.sample(everything, min(len(everything), r.randint(2, 6) if marked else 1)):
+        question = _about(sentence, everything, r, ko)
+        if question and len(sentence) <= 170:
+            turns.append((question, [sentence]))
+    if not turns:
+        return None
+    if len(everything) > 2 and r.random() < 0.2:  # the sentence that the last question asks for is taken out
+        gone = turns[-1][1][0]
+        windows = [[s for s in w if s != gone] for w in windows]
+        turns[-1] = (turns[-1][0], [])
+        r.shuffle(turns)
+    windows = [w for w in windows if w]
+    r.shuffle(windows)
+    documents = [Passage(_heading(w, r, ko), r.choice((" ", "\n")).join(w), tuple(w)) for w in windows]
+    marks = marks_for(sum(map(len, windows)), r, plain=False) if marked else ()
+    messages: list[Message] = []
+    if marked or r.random() < 0.9:
+        messages.append({"role": "system", "content": instruction(r, ko, short=False, marked=marked)})
+    for i, (question, chosen) in enumerate(turns):
+        asked = f"질문: {question}" if ko else f"Question: {question}"
+        messages.append({"role": "user", "content": asked if i else lay_out(question, documents, r, ko, marks=marks)})
+        messages.append({"role": "assistant", "content": _answer(chosen, documents, marks, ko)})
+    return Row("read_corpus", tuple(messages), facts=_told(documents, marks) | {"ko": ko})
+
+
+def _windows(r: Random, texts: list[str], passages: int, size: int) -> list[list[str]]:
+    """Runs of neighbouring sentences, no sentence twice; empty if the first text drawn is too short."""
     windows: list[list[str]] = []
-    record = r.choice(texts)
-    sentences = split_sentences(record)
+    taken: set[str] = set()
+    sentences = split_sentences(r.choice(texts))
     for i in range(passages):
         if i and r.random() < 0.6:
             sentences = split_sentences(r.choice(texts))
         usable = [s for s in sentences if 12 <= len(s) <= 260]
         if len(usable) < 2:
             if i == 0:
-                return None
+                return []
             continue
-        a = r.randrange(0, max(1, len(usable) - size + 1))
-        windows.append(usable[a : a + max(2, size + r.choice((-1, 0, 0, 1)))])
-    options = [s for s in windows[0] if len(s) <= 170]
-    if not options:
-        return None
-    answer = r.choice(options)
-    words = keywords(answer, r, ko)
-    rest = " ".join(s for w in windows for s in w if s != answer)
-    if len(words) < 2 or answer in rest or all(w in rest for w in words):
-        return None
-    if ko:
-        stem = " ".join(words)
-        ending = r.choice(_ENDINGS_KO)
-        question = (
-            n.join_particles(stem + ("~" + ending if ending.startswith(("은 ", "이 ")) else ending))
-            if ending.startswith(("은 ", "이 "))
-            else stem + ending
-        )
-    else:
+        start = r.randrange(0, max(1, len(usable) - size + 1))
+        window = [s for s in dict.fromkeys(usable[start : start + max(1, size + r.choice((-1, 0, 0, 1)))]) if s not in taken]
+        if window:
+            windows.append(window)
+            taken.update(window)
+    return windows
+
+
+def _about(sentence: str, everything: list[str], r: Random, ko: bool) -> str:
+    """A question made of words of `sentence` that no other sentence holds all of; "" if there is none."""
+    words = keywords(sentence, r, ko)
+    if len(words) < 2 or any(all(w in other for w in words) for other in everything if other != sentence):
+        return ""
+    if not ko:
         question = r.choice(_HEADS_EN).format(" ".join(words))
-        question = question.lower() if r.random() < 0.3 else question
-    form = "abstain" if r.random() < 0.12 else "sentence"
-    if form == "abstain":
-        windows[0] = [s for s in windows[0] if s != answer] or windows[0][:0]
-        answer = ABSTAIN_KO if ko else ABSTAIN_EN
-        windows = [w for w in windows if w]
-        if not windows:
-            return None
-    r.shuffle(windows)
-    documents = []
-    for w in windows:
-        title = (
-            " ".join(r.choice(w).split()[: r.randint(1, 4)])
-            if r.random() < 0.5
-            else (n.word_ko(r) if ko else n.word_en(r)) + " " + r.choice(w).split()[0]
-        )
-        documents.append(Passage(title.strip("#-* "), r.choice((" ", " ", "\n")).join(w), tuple(w)))
-    messages: tuple[Message, ...] = (
-        {"role": "user", "content": lay_out(question, documents, r, ko)},
-        {"role": "assistant", "content": answer},
-    )
-    if r.random() < 0.9:
-        messages = ({"role": "system", "content": instruction(r, ko, short=False)}, *messages)
-    return Row("read_corpus", messages, facts={"form": form, "passages": tuple(p.text for p in documents), "ko": ko})
+        return question.lower() if r.random() < 0.3 else question
+    stem, ending = " ".join(words), r.choice(_ENDINGS_KO)
+    return n.join_particles(f"{stem}~{ending}") if ending.startswith(("은 ", "이 ")) else stem + ending
+
+
+def _heading(window: list[str], r: Random, ko: bool) -> str:
+    some = r.choice(window).split()
+    if r.random() < 0.5:
+        return " ".join(some[: r.randint(1, 4)]).strip("#-* ")
+    return f"{n.word_ko(r) if ko else n.word_en(r)} {some[0]}".strip("#-* ")
