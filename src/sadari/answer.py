@@ -41,10 +41,10 @@ class Prepared:
         named: list[str] = []
         rest = answer
         while rest:
-            fitting = [(m, p.text) for m, p in zip(self.marks, self.passages, strict=True) if m not in named and rest.startswith(p.text)]
-            if not fitting:
+            left = [(m, p.text) for m, p in zip(self.marks, self.passages, strict=True) if m not in named]
+            mark, text = max(((m, t) for m, t in left if rest.startswith(t)), key=lambda f: len(f[1]), default=("", ""))
+            if not text:
                 return None
-            mark, text = max(fitting, key=lambda f: len(f[1]))
             named.append(mark)
             rest = rest[len(text) :].lstrip()
         return MARK_JOINT.join(named)

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import sadari
 from sadari.answer import Answerer, Engine
@@ -424,11 +425,5 @@ def evaluate_system(system: System, task: Task, tell: Tell) -> Scorecard:
         prompt = Prompt(instruction=task.goal, labels=task.labels)
         decoding = Decoding(max_new_tokens=_room_for_answers(engine.model(system), task), choices=task.labels)
         system = system.with_(prompt=prompt, decoding=decoding, abstention=_abstention(task))
-    answers: list[Answer] = []
-    seconds = 0.0
-    for start in range(0, len(task.test), PIECE):
-        some, took = engine.answer(system, task.test[start : start + PIECE])
-        answers += some
-        seconds += took
-        tell(f"{len(answers)} of {len(task.test)} answered")
-    return make_scorecard("eval", scorer_of(task), task.test, answers, seconds, task.money)
+    with TemporaryDirectory() as folder:
+        return Measurer(engine, scorer_of(task), task, Path(folder), tell).in_batches("eval", system, task.test)

@@ -115,7 +115,10 @@ def encode_row(
 def openings(row: Row, tokenizer: Tokenizer) -> frozenset[int]:
     """First tokens of all answers a reading row may have, its abstention included; empty for other rows."""
     passages = row.facts.get("passages", ())
-    sentences = list(row.facts.get("marks", ())) or [s.lstrip("-*•·# ") for text in passages for s in _SENTENCE_END.split(text) if s.strip("-*•·# ")]
+    sentences = list(row.facts.get("marks", ()))
+    if not sentences:
+        lines = (line for text in passages for line in _SENTENCE_END.split(text))
+        sentences = [line.lstrip("-*•·# ") for line in lines if line.strip("-*•·# ")]
     if not sentences:
         return frozenset()
     encodings = tokenizer.encode_batch([*sentences, *ABSTENTIONS], add_special_tokens=False)

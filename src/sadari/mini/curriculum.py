@@ -52,7 +52,7 @@ PHASES = (
         96,
     ),
     Phase(
-        6_000_000,
+        5_000_000,
         {"copy": 0.02, "prose": 0.06, "read": 0.2, "read_many": 0.25, "read_corpus": 0.21, **_OTHERS},
         (1, 4),
         (2, 3),
@@ -60,7 +60,7 @@ PHASES = (
         96,
     ),
     Phase(
-        11_000_000,
+        8_000_000,
         {"copy": 0.02, "prose": 0.08, "read": 0.22, "read_many": 0.22, "read_corpus": 0.2, **_OTHERS},
         (1, 5),
         (2, 4),
@@ -69,7 +69,7 @@ PHASES = (
     ),
     Phase(
         100_000_000,
-        {"copy": 0.02, "prose": 0.1, "read": 0.14, "read_many": 0.12, "read_corpus": 0.12, "read_long": 0.24, **_OTHERS},
+        {"copy": 0.02, "prose": 0.1, "read": 0.12, "read_many": 0.12, "read_corpus": 0.1, "read_long": 0.28, **_OTHERS},
         (1, 5),
         (2, 4),
         2048,

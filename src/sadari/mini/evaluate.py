@@ -73,9 +73,9 @@ def endless(make: Callable[[Random], Row], seed: int) -> Iterator[Row]:
 def at_distance(form: str, distance: int, tokenizer: Tokenizer, seed: int) -> Iterator[Row]:
     """Retrieval rows whose prompt has about `distance` tokens; the passage that answers comes first, so it is far away."""
     r = Random(seed)
-    passages = {256: 3, 512: 6, 1024: 12, 2048: 24}[distance]
+    passages = {256: 2, 512: 5, 1024: 10, 2048: 21}[distance]
     while True:
-        row = read_facts(r, passages=passages, size=3, plain=True, form=form)
+        row = read_facts(r, passages=passages, size=3, plain=True, form=form, marked=True)
         ids, _ = prompt_and_answer(row, tokenizer)
         if 0.8 * distance <= len(ids) <= 1.15 * distance and row.facts["place"] <= passages // 4:
             yield row
@@ -92,12 +92,14 @@ def copy_accuracy(model: Decoder, *, length: int = 48, rows: int = 20, seed: int
 
 
 SKILLS: dict[str, Callable[[Random], Row]] = {
-    "read: sentence, 3 passages": partial(read_facts, passages=3, size=4, plain=True, form="sentence"),
-    "read: two sentences": partial(read_facts, passages=3, size=4, plain=True, form="two"),
-    "read: short answer": partial(read_facts, passages=3, size=4, plain=True, form="short"),
-    "read: abstain": partial(read_facts, passages=3, size=4, plain=True, form="abstain"),
-    "read: sentence, Korean": partial(read_facts, passages=3, size=4, plain=True, form="sentence", ko=True),
-    "read: sentence, English": partial(read_facts, passages=3, size=4, plain=True, form="sentence", ko=False),
+    "read: name the sentence, 4 found": partial(read_facts, passages=4, size=1, plain=True, form="sentence", marked=True),
+    "read: name the sentence, 3 passages": partial(read_facts, passages=3, size=4, plain=True, form="sentence", marked=True),
+    "read: the same, Korean": partial(read_facts, passages=3, size=4, plain=True, form="sentence", ko=True, marked=True),
+    "read: the same, English": partial(read_facts, passages=3, size=4, plain=True, form="sentence", ko=False, marked=True),
+    "read: name two sentences": partial(read_facts, passages=3, size=4, plain=True, form="two", marked=True),
+    "read: abstain": partial(read_facts, passages=3, size=4, plain=True, form="abstain", marked=True),
+    "read: copy the sentence": partial(read_facts, passages=3, size=4, plain=True, form="sentence", marked=False),
+    "read: short answer": partial(read_facts, passages=3, size=4, plain=True, form="short", marked=False),
     "classify into listed labels": classify,
     "label of the nearest example": nearest_label,
     "follow a few-shot pattern": follow_pattern,
