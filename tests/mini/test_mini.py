@@ -20,10 +20,10 @@ from sadari.mini.evaluate import SKILLS, copy_accuracy, endless
 from sadari.mini.generate import continue_greedily
 from sadari.mini.initial import initialise, landmarks
 from sadari.mini.layout import Decoder, Shape
-from sadari.mini.optimise import orthogonalise
 from sadari.mini.skills.names import join_particles
 from sadari.mini.skills.reading import ABSTAIN_EN, ABSTAIN_KO, MARKED_KO, read_corpus, read_facts, read_many
 from sadari.mini.skills.rows import Row
+from sadari.mini.train import Training
 from sadari.prompt import compose, sentence_marks
 from sadari.prompt.instructions import grounded_instruction
 from sadari.types import Chunk, Prompt
@@ -242,11 +242,20 @@ def test_cached_generation_takes_the_most_likely_token_at_each_step(decoder: Dec
             ids = [*ids, token]
 
 
-def test_orthogonalised_matrices_have_singular_values_near_one() -> None:
-    x = torch.randn(2, 16, 40, generator=torch.Generator().manual_seed(0))
-    values = torch.linalg.svdvals(orthogonalise(x))
-    assert values.min() > 0.3
-    assert values.max() < 1.7
+def test_training_goes_on_from_a_checkpoint_as_if_it_had_not_stopped(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    r = Random(9)
+    rows = (read_facts(r, passages=2, size=1, marked=True) for _ in range(8))
+    encoded = [encode_row(row, tokenizer, r, prompt_share=0.1, prompt_weight=0.1, max_tokens=400) for row in rows]
+    batch = collate([row for row in encoded if row])
+    whole, begun, resumed = (Training(tokenizer, 0) for _ in range(3))
+    losses = [whole.learn(batch, 3e-4)[0] for _ in range(3)]
+    for _ in range(2):
+        begun.learn(batch, 3e-4)
+    begun.save(tmp_path / "checkpoint.pt")
+    resumed.start_from(tmp_path / "checkpoint.pt")
+    assert torch.equal(resumed.learn(batch, 3e-4)[0], losses[2])
+    assert resumed.tokens == whole.tokens == 3 * batch.ids.numel()
+    assert float(losses[2].mean()) < float(losses[0].mean())
 
 
 def _shingles(text: str, size: int = 40) -> set[str]:

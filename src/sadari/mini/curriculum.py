@@ -53,7 +53,7 @@ PHASES = (
     ),
     Phase(
         5_000_000,
-        {"copy": 0.02, "prose": 0.06, "read": 0.2, "read_many": 0.25, "read_corpus": 0.21, **_OTHERS},
+        {"copy": 0.02, "prose": 0.06, "read": 0.21, "read_many": 0.33, "read_corpus": 0.12, **_OTHERS},
         (1, 4),
         (2, 3),
         448,
@@ -61,7 +61,7 @@ PHASES = (
     ),
     Phase(
         8_000_000,
-        {"copy": 0.02, "prose": 0.08, "read": 0.22, "read_many": 0.22, "read_corpus": 0.2, **_OTHERS},
+        {"copy": 0.02, "prose": 0.06, "read": 0.22, "read_many": 0.33, "read_corpus": 0.11, **_OTHERS},
         (1, 5),
         (2, 4),
         768,
@@ -69,14 +69,14 @@ PHASES = (
     ),
     Phase(
         100_000_000,
-        {"copy": 0.02, "prose": 0.1, "read": 0.12, "read_many": 0.12, "read_corpus": 0.1, "read_long": 0.28, **_OTHERS},
+        {"copy": 0.02, "prose": 0.06, "read": 0.14, "read_many": 0.2, "read_corpus": 0.06, "read_long": 0.28, **_OTHERS},
         (1, 5),
         (2, 4),
         2048,
         256,
     ),
 )
-SEARCHED_SHARE = 0.4
+SEARCHED_SHARE = 0.5
 """Share of reading rows that show single sentences, as a search for sentences finds them."""
 # mean tokens of a row, to turn shares of tokens into chances of drawing
 _TYPICAL = {

@@ -15,7 +15,6 @@ from pathlib import Path
 from random import Random
 
 import torch
-from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
 from sadari.mini import MINI_PATH
@@ -26,6 +25,7 @@ from sadari.mini.skills.labels import check_limit, classify, follow_pattern, loo
 from sadari.mini.skills.reading import read_facts
 from sadari.mini.skills.rows import Row
 from sadari.mini.skills.tools import calculate, call_tool, extract_json, write_sql
+from sadari.mini.train import read_weights
 
 SEED = 20_261_121  # far from every seed that training draws from
 END = 2
@@ -126,12 +126,7 @@ def measure_skills(
 def load_decoder(path: Path) -> Decoder:
     """A decoder from a `transformers` folder or from a checkpoint of the trainer (its averaged weights)."""
     model = Decoder(Shape())
-    if path.is_dir():
-        state = {
-            name: tensor.float() for name, tensor in load_file(path / "model.safetensors").items() if not name.startswith("lm_head")
-        }
-    else:
-        state = torch.load(path, weights_only=True)["average"]
+    state = read_weights(path) if path.is_dir() else torch.load(path, weights_only=True)["average"]
     model.load_state_dict(state)
     model.eval()
     return model

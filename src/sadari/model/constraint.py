@@ -1,7 +1,7 @@
 """Which tokens may come next when the answer has to be one of given options.
 
 The options are tokenised as they would stand in the answer, and laid into a trie; a step looks up the children of a node. What
-comes out is one option, or up to `most` different ones joined as the constraint says, always exactly: the text is read off the path,
+comes out is one option, or up to `most` different ones joined as the constraint says, exactly: the text is read off the path,
 not decoded.
 """
 

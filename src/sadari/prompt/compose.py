@@ -90,9 +90,7 @@ def _system_message(prompt: Prompt, conversation: Sequence[Message]) -> Message:
     return Message("system", "\n\n".join(p for p in parts if p), weight=0.0)
 
 
-def _framed(
-    asked: str, passages: Sequence[Chunk], marks: Sequence[str], similar: Sequence[Example], language: str
-) -> str:
+def _framed(asked: str, passages: Sequence[Chunk], marks: Sequence[str], similar: Sequence[Example], language: str) -> str:
     question, documents, examples = _HEADINGS[language]
     if not passages and not similar:
         return asked
