@@ -60,7 +60,7 @@ PHASES = (
         96,
     ),
     Phase(
-        8_000_000,
+        7_600_000,
         {"copy": 0.02, "prose": 0.06, "read": 0.22, "read_many": 0.33, "read_corpus": 0.11, **_OTHERS},
         (1, 5),
         (2, 4),

@@ -18,7 +18,7 @@ SENTENCE = 1
 class RetrievalConfig(BaseModel, frozen=True, extra="forbid"):
     """Settings of the retrieval rung."""
 
-    k: tuple[PositiveInt, ...] = Field((2, 3), min_length=1, description="Numbers of passages to try.")
+    k: tuple[PositiveInt, ...] = Field((1, 2, 3), min_length=1, description="Numbers of passages to try.")
     chunk_chars: int = Field(400, ge=80, description="Longest passage, in characters.")
     sentences: tuple[PositiveInt, ...] = Field(
         (1, 4), description="Numbers of single sentences to try in place of passages; [] for none."

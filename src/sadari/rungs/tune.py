@@ -30,8 +30,11 @@ from sadari.train import (
 )
 from sadari.types import Built, Example, Retrieval, System, Workshop
 
-TUNED_RETRIEVAL = Retrieval("documents", 4, SENTENCE)
-"""What is shown where the incumbent retrieves nothing: single sentences, which leave a small model little to choose among."""
+TUNED_RETRIEVAL = Retrieval("documents", 1)
+"""What is shown where the incumbent retrieves nothing, or single sentences: a model that learns to choose needs what surrounds them."""
+
+READING_RATE = 0.3
+"""Share of the usual learning rate where answers are read from documents: how to read was learnt before, and is soon forgotten."""
 
 TRAINING_SHARE = 0.8
 """Share of the rung's time that training may take; the rest is for looks at validation and for saving."""
@@ -104,6 +107,7 @@ class TuneRung:
         """
         retrieval = incumbent.retrieval if incumbent.retrieval and incumbent.retrieval.source == "documents" else None
         if retrieval is not None:
+            retrieval = TUNED_RETRIEVAL if retrieval.chunk_chars == SENTENCE else retrieval
             retrieval = replace(retrieval, min_score=0.0)  # chosen for the untuned model; chosen anew after tuning
         elif self._workshop.documents is not None:
             incumbent, retrieval = grounded(incumbent, self._workshop, quote=2), TUNED_RETRIEVAL
@@ -115,7 +119,8 @@ class TuneRung:
 
     def _plan(self, tuned: "_Tuned", job: Job) -> Plan:
         config, budget = self._config, self._workshop.time_budget_s
-        rate = config.learning_rate or default_learning_rate(tuned.total, low_rank=self.name == "lora", rank=config.rank)
+        usual = default_learning_rate(tuned.total, low_rank=self.name == "lora", rank=config.rank)
+        rate = config.learning_rate or usual * (1.0 if self._workshop.documents is None else READING_RATE)
         return make_plan(job, rate, None if budget is None else TRAINING_SHARE * budget)
 
     def _choose_decoding(self, system: System, validation: Sequence[Example]) -> tuple[System, tuple[str, ...]]:
