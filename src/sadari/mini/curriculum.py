@@ -69,7 +69,7 @@ PHASES = (
     ),
     Phase(
         100_000_000,
-        {"copy": 0.02, "prose": 0.06, "read": 0.14, "read_many": 0.2, "read_corpus": 0.06, "read_long": 0.28, **_OTHERS},
+        {"copy": 0.02, "prose": 0.06, "read": 0.14, "read_many": 0.2, "read_corpus": 0.06, "read_long": 0.4, **_OTHERS},
         (1, 5),
         (2, 4),
         2048,

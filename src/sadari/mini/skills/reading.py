@@ -131,7 +131,8 @@ def _missing(passages: list[Passage], target: Passage, r: Random, ko: bool) -> s
     if r.random() < 0.5:  # the thing is there, the attribute is not
         keys = {f.attribute.key for f in facts if f.subject == base.subject}
         options = [a for a in (ATTRIBUTES_KO if ko else ATTRIBUTES_EN) if a.key not in keys and not _close(a.key, keys)]
-        return ask(Fact(base.subject, r.choice(options), "", ""), r, ko)
+        if options:
+            return ask(Fact(base.subject, r.choice(options), "", ""), r, ko)
     for _ in range(20):  # the attribute is there, the thing is not
         other = sibling(base.subject, r, ko)
         if f"{other}/{base.attribute.key}" not in taken and all(other not in f.subject and f.subject not in other for f in facts):
