@@ -86,7 +86,9 @@ def _name_offsets(rows: list[dict[str, Any]], widest: float) -> list[int]:
             for other in range(index)
             if abs(rows[other]["x"] - row["x"]) < 0.16 * widest and abs(rows[other]["y"] - row["y"]) < 8
         ]
-        offsets.append(next(dy for dy in (-9, 15, 31, -25, *range(47, 999, 16)) if dy not in near))
+        sides = (-9, 15, 31, -25, *range(47, 999, 16))
+        at_the_axis = range(-9, -999, -16)  # below it stand its numbers
+        offsets.append(next(dy for dy in (at_the_axis if row["y"] < 8 else sides) if dy not in near))
     return offsets
 
 
