@@ -271,6 +271,23 @@ def test_a_row_is_trained_as_it_will_be_asked(tiny: Path, tmp_path: Path) -> Non
     assert all("[1] 배송" in messages[-1].content for messages in trained)
 
 
+@pytest.mark.parametrize(
+    ("answers", "quotes"), [(("도착은 이틀 걸립니다.", "취소는 바로 됩니다."), True), (("이틀", "바로"), False)]
+)
+def test_a_task_with_documents_is_tuned_to_quote_if_its_answers_are_sentences(
+    tiny: Path, tmp_path: Path, answers: tuple[str, str], quotes: bool
+) -> None:
+    write_lines(tmp_path / "d.jsonl", [Document("a.md", "배송", "도착은 이틀 걸립니다. 취소는 바로 됩니다.")], Document)
+    shop = real(documents=tmp_path / "d.jsonl", labels=())
+    rows = [
+        labelled(f"{i} {word}", f"{i}번 {word} 문의", said)
+        for i in range(4)
+        for word, said in zip(("도착", "취소"), answers, strict=True)
+    ]
+    built = make_rung("full", TUNE, shop).build(baseline(shop, tmp_path, str(tiny)), rows, rows[:4], tmp_path / "work")
+    assert (built.system.decoding.quote > 0) == quotes
+
+
 def test_building_again_in_the_same_folder_gives_the_same_and_trains_nothing(tiny: Path, tmp_path: Path) -> None:
     first, _ = tuned("lora", tiny, tmp_path)
     weights = (tmp_path / "work/adapter/adapter_model.safetensors").read_bytes()

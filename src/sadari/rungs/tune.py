@@ -28,13 +28,16 @@ from sadari.train import (
     save_model,
     weighted_loss,
 )
-from sadari.types import Built, Example, Retrieval, System, Workshop
+from sadari.types import Built, Example, Model, Retrieval, System, Workshop
 
 TUNED_RETRIEVAL = Retrieval("documents", 1)
-"""What is shown where the incumbent retrieves nothing, or single sentences: a model that learns to choose needs what surrounds them."""
+"""What is shown where the incumbent retrieves nothing, or single sentences: a section, which holds more, if little."""
 
 READING_RATE = 0.3
 """Share of the usual learning rate where answers are read from documents: how to read was learnt before, and is soon forgotten."""
+
+QUOTABLE_ROWS = 64
+"""Training rows by which it is told whether answers are sentences of the documents."""
 
 TRAINING_SHARE = 0.8
 """Share of the rung's time that training may take; the rest is for looks at validation and for saving."""
@@ -60,13 +63,13 @@ class TuneRung:
         """
         config, workshop = self._config, self._workshop
         used = _draw(train, config.max_rows, workshop.seed)
-        system = self._served(incumbent)
         model = workshop.load(incumbent)
         if not isinstance(model, LocalModel):
             raise ModelError(
                 f"{incumbent.model} runs elsewhere and cannot be tuned here. "
                 f"Take `{self.name}` out of the ladder, or use a local model."
             )
+        system = self._served(incumbent, used, model)
         if self.name == "lora" and incumbent.adapter is not None:
             # An adapter belongs to the very weights it was trained over: those of the base with the older adapter merged in.
             save_model(model.model, model.tokenizer, workdir / "base")
@@ -99,7 +102,7 @@ class TuneRung:
             notes.append(f"{rendering.unreachable} rows were left out: the system could not give their answer there, or no other")
         return Built(system, curves=done.curves, notes=(*notes, *quoting))
 
-    def _served(self, incumbent: System) -> System:
+    def _served(self, incumbent: System, train: Sequence[Example], model: Model) -> System:
         """How the tuned system will be asked.
 
         A task with documents is always tuned with them, even if the untuned model was not proven to profit from them: rows whose
@@ -110,7 +113,9 @@ class TuneRung:
             retrieval = TUNED_RETRIEVAL if retrieval.chunk_chars == SENTENCE else retrieval
             retrieval = replace(retrieval, min_score=0.0)  # chosen for the untuned model; chosen anew after tuning
         elif self._workshop.documents is not None:
-            incumbent, retrieval = grounded(incumbent, self._workshop, quote=2), TUNED_RETRIEVAL
+            quoting = grounded(incumbent, self._workshop, quote=2).with_(retrieval=TUNED_RETRIEVAL)
+            quotes = _quotable(train[:QUOTABLE_ROWS], Answerer(quoting, model)) > 0.5
+            incumbent, retrieval = quoting if quotes else grounded(incumbent, self._workshop, quote=0), TUNED_RETRIEVAL
         prompt = replace(incumbent.prompt, labels=(), shots=0, chain_of_thought=False)
         # Where one sentence is quoted, answers of two could not be learnt; how many are allowed is chosen anew after tuning.
         quote = 2 if incumbent.decoding.quote == 1 else incumbent.decoding.quote
@@ -138,6 +143,13 @@ class TuneRung:
             *threshold,
             f"quoted sentences at most {best or 'free'} (validation by number: {told})",
         )
+
+
+def _quotable(examples: Sequence[Example], answerer: Answerer) -> float:
+    """Share of the answers that are sentences of what is shown, or the abstention."""
+    prepared = [answerer.prepare(e, training=True) for e in examples]
+    said = [p.said(e.target.content, answerer.system.abstention) for e, p in zip(examples, prepared, strict=True)]
+    return fmean(s is not None for s in said)
 
 
 class _Tuned:
