@@ -31,7 +31,7 @@ from sadari.train import (
 from sadari.types import Built, Example, Model, Retrieval, System, Workshop
 
 TUNED_RETRIEVAL = Retrieval("documents", 1)
-"""What is shown where the incumbent retrieves nothing, or single sentences: a section, which holds more, if little."""
+"""What is shown where the incumbent retrieves nothing, or single sentences: one section misses little and distracts little."""
 
 READING_RATE = 0.3
 """Share of the usual learning rate where answers are read from documents: how to read was learnt before, and is soon forgotten."""
