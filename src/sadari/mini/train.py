@@ -186,6 +186,7 @@ def main() -> None:
     parser.add_argument(
         "--start-from", type=Path, help="Checkpoint, or `transformers` folder, to begin with when the folder has no checkpoint."
     )
+    parser.add_argument("--seen", type=int, default=0, help="Tokens that the weights of a `transformers` folder have seen.")
     parser.add_argument(
         "--decay-minutes", type=float, default=0.0, help="Bring the rate down to zero in this time, write the weights, and end."
     )
@@ -204,6 +205,7 @@ def main() -> None:
     checkpoint = options.folder / "checkpoint.pt"
     source = checkpoint if checkpoint.exists() else options.start_from
     if source:
+        training.tokens = options.seen
         training.start_from(source)
     train(training, tokenizer, options)
     if options.weights:
