@@ -17,7 +17,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "retrieve": BASE,
     "model": BASE | {"mini"},  # where the bundled weights are
     "measure": BASE,
-    "mini": BASE | {"model"},
+    "mini": BASE | {"model", "prompt"},  # its rows are laid out as sadari will serve them
     "bundle": BASE,
     "answer": BASE | {"prompt", "retrieve", "task"},
     "train": BASE | {"model", "answer"},
