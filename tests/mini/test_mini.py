@@ -230,7 +230,7 @@ def test_the_decoder_is_stock_qwen3(decoder: Decoder) -> None:
 
 
 def test_the_starting_weights_copy_fresh_tokens_untrained(decoder: Decoder) -> None:
-    assert copy_accuracy(decoder, rows=6) > 0.1  # blind: 0.0001; more in real prompts, whose turns give idle heads a place to rest
+    assert copy_accuracy(decoder, rows=6) > 0.6  # blind: 0.0001; more in real prompts, whose turns give idle heads a place to rest
 
 
 def test_cached_generation_takes_the_most_likely_token_at_each_step(decoder: Decoder) -> None:

@@ -271,6 +271,12 @@ def test_a_row_is_trained_as_it_will_be_asked(tiny: Path, tmp_path: Path) -> Non
     assert all("[1] 배송" in messages[-1].content for messages in trained)
 
 
+def test_a_label_task_with_documents_is_tuned_to_say_labels_not_marks(tiny: Path, tmp_path: Path) -> None:
+    write_lines(tmp_path / "d.jsonl", [Document("a.md", "배송", "도착은 이틀 걸립니다. 취소는 바로 됩니다.")], Document)
+    system = tuned("full", tiny, tmp_path, real(documents=tmp_path / "d.jsonl"))[0].system
+    assert (system.decoding.choices, system.decoding.quote) == (LABELS, 0)
+
+
 @pytest.mark.parametrize(
     ("answers", "quotes"), [(("도착은 이틀 걸립니다.", "취소는 바로 됩니다."), True), (("이틀", "바로"), False)]
 )

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from sadari.retrieve.chunk import sentences_of
 from sadari.retrieve.text import search_terms, sentence_spans
 from sadari.types import Chunk, Span
 
@@ -18,30 +19,28 @@ def cite(text: str, passages: Sequence[Chunk]) -> tuple[Span, ...]:
     A sentence is traced to the first passage sentence that contains it word for word, else to the one that shares most of its
     search terms, if it shares at least 60 % of them. What cannot be traced is not cited.
     """
-    sources = [(p, start, end) for p in passages for start, end in sentence_spans(p.text)]
+    sources = [sentence for p in passages for sentence in sentences_of(p)]
     spans: dict[Span, None] = {}
     for start, end in sentence_spans(MARKER.sub("", text)):
         source = _source_of(MARKER.sub("", text)[start:end], sources)
         if source is not None:
-            passage, first, last = source
-            spans[Span(passage.document, passage.start + first, passage.start + last, passage.text[first:last])] = None
+            spans[Span(source.document, source.start, source.end, source.text)] = None
     return tuple(spans)
 
 
-def _source_of(sentence: str, sources: Sequence[tuple[Chunk, int, int]]) -> tuple[Chunk, int, int] | None:
+def _source_of(sentence: str, sources: Sequence[Chunk]) -> Chunk | None:
     bare = sentence.strip().rstrip(".!?。")
     if not bare:
         return None
-    for passage, start, end in sources:
-        if bare in passage.text[start:end]:
-            return passage, start, end
+    for source in sources:
+        if bare in source.text:
+            return source
     wanted = set(search_terms(sentence))
     if not wanted or not sources:
         return None
 
-    def shared(source: tuple[Chunk, int, int]) -> float:
-        passage, start, end = source
-        return len(wanted & set(search_terms(passage.text[start:end]))) / len(wanted)
+    def shared(source: Chunk) -> float:
+        return len(wanted & set(search_terms(source.text))) / len(wanted)
 
     best = max(sources, key=shared)
     return best if shared(best) >= _LEAST_SHARED else None

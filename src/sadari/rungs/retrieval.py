@@ -32,7 +32,11 @@ class RetrievalConfig(BaseModel, frozen=True, extra="forbid"):
 
 
 def grounded(incumbent: System, workshop: Workshop, quote: int) -> System:
-    """`incumbent` told to answer from the task's documents alone, by at most `quote` verbatim sentences (0: freely)."""
+    """`incumbent` told to answer from the task's documents alone, by at most `quote` verbatim sentences (0: freely).
+
+    A task with labels answers with one of them and quotes nothing.
+    """
+    quote = 0 if workshop.labels else quote
     instruction = grounded_instruction(workshop.goal, workshop.language, incumbent.abstention, by_mark=quote > 0)
     # Passages take the room of the few-shot examples, which were chosen for answering without them.
     prompt = replace(incumbent.prompt, instruction=instruction.text, shots=0, chain_of_thought=False)
