@@ -19,12 +19,13 @@ MAY_KNOW: dict[str, set[str]] = {
     "measure": BASE,
     "mini": BASE | {"model", "prompt"},  # its rows are laid out as sadari will serve them
     "bundle": BASE,
+    "looks": BASE,
     "answer": BASE | {"prompt", "retrieve", "task"},
     "train": BASE | {"model", "answer"},
     "rungs": BASE | {"model", "answer", "train", "prompt", "retrieve", "measure"},
     "ladder": BASE | {"measure", "task", "rungs"},
 }
-EVERYONE = {"run", "cli"}
+EVERYONE = {"run", "cli", "measurer"}
 """They put the house together."""
 
 

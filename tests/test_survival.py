@@ -20,10 +20,10 @@ KILLS = 5
 # Climbs as `sadari climb` does, in small pieces and with every request slowed, so that there are many moments to be killed at.
 DRIVER = """
 import os, sys, time
-import sadari.run
+import sadari.measurer
 from sadari.model.scripted import ScriptedModel
 
-sadari.run.PIECE = 4
+sadari.measurer.PIECE = 4
 if os.environ["TRAINS"]:
     import sadari.train.loop
     sadari.train.loop.CHECKPOINT_EVERY_S = 0.05

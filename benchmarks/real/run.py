@@ -35,9 +35,10 @@ from sadari.answer import Answerer  # noqa: E402
 from sadari.cli.show import steps_table  # noqa: E402
 from sadari.files import read_lines  # noqa: E402
 from sadari.measure import choose_scorer, format_p  # noqa: E402
+from sadari.measurer import Prediction  # noqa: E402
 from sadari.model import ScriptedModel  # noqa: E402
 from sadari.retrieve import LexicalIndex  # noqa: E402
-from sadari.run import ClimbOptions, Prediction, load_result, quick_task, run_climb, run_folders  # noqa: E402
+from sadari.run import ClimbOptions, load_result, quick_task, run_climb, run_folders  # noqa: E402
 from sadari.task import Task, load_task  # noqa: E402
 from sadari.task.config import load_config  # noqa: E402
 from sadari.types import Example, Retrieval, Step, System  # noqa: E402

@@ -105,6 +105,42 @@ def write_lines(path: Path, values: Iterable[T], kind: type[T]) -> None:
     write_text(path, "".join(adapter.dump_json(v).decode() + "\n" for v in values))
 
 
+def append_line(path: Path, value: T, kind: type[T]) -> None:
+    """Add one noun to a log. A last line that a crash left unfinished is taken away first: it was never told as written.
+
+    Raises:
+        RunError: If the file cannot be written; names the path.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab+") as file:
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
+            file.write(TypeAdapter(kind).dump_json(value) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
+def read_log(path: Path, kind: type[T]) -> list[T]:
+    """What `append_line` wrote, oldest first; nothing where there is no file.
+
+    Raises:
+        RunError: If a finished line does not hold the noun; names the path.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}.") from error
+    try:
+        return [TypeAdapter(kind).validate_json(line) for line in lines]
+    except ValueError as error:
+        raise RunError(f"{path} is damaged ({str(error).splitlines()[0]}). Move it away and run again.") from error
+
+
 def read_lines(path: Path, kind: type[T]) -> list[T]:
     """Nouns from a JSONL file.
 

@@ -9,7 +9,8 @@ from typing import Protocol
 
 from sadari.files import kept
 from sadari.measure.cost import Money, smallest_gain_that_pays
-from sadari.measure.verdict import baseline_verdict, judge
+from sadari.measure.scorecard import mean_of_seeds
+from sadari.measure.verdict import Rule, baseline_verdict, judge
 from sadari.task import Task
 from sadari.types import Built, Cost, Example, Rung, Scorecard, Step, System, Verdict
 
@@ -48,7 +49,7 @@ def climb(ladder: Sequence[Rung], start: System, task: Task, workdir: Path, meas
         place = workdir / f"{index}-{rung.name}"
         build = partial(rung.build, incumbent, task.train, task.validation, place / "work")
         built = kept(place / "built.json", Built, partial(_timed, build))
-        challenger = kept(place / "scorecard.json", Scorecard, partial(measure, rung.name, built.system, task.test))
+        challenger = kept(place / "scorecard.json", Scorecard, partial(_measured, measure, rung.name, built, task.test))
         verdict = kept(place / "verdict.json", Verdict, partial(_decide, card, challenger, built, task, len(ladder) - 1))
         spent = _added(spent, built, challenger, task.money)
         if card is None or verdict.taken:
@@ -65,19 +66,16 @@ def _timed(build: Callable[[], Built]) -> Built:
     return replace(built, cost=Cost(time.perf_counter() - started, built.cost.money))
 
 
+def _measured(measure: Measure, rung: str, built: Built, examples: Sequence[Example]) -> Scorecard:
+    """The scorecard of what was built; of several seeds, their mean."""
+    return mean_of_seeds([measure(rung, system, examples) for system in (built.system, *built.replicas)])
+
+
 def _decide(card: Scorecard | None, challenger: Scorecard, built: Built, task: Task, looks: int) -> Verdict:
     if card is None:
         return baseline_verdict(challenger, language=task.language)
-    return judge(
-        card,
-        challenger,
-        looks=looks,
-        min_gain=task.score.min_gain,
-        cost=built.cost,
-        money=task.money,
-        language=task.language,
-        seed=task.seed,
-    )
+    rule = Rule(looks, min_gain=task.score.min_gain, money=task.money, language=task.language, seed=task.seed)
+    return judge(card, challenger, rule, cost=built.cost)
 
 
 def _added(spent: Cost, built: Built, card: Scorecard, money: Money) -> Cost:

@@ -14,7 +14,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,16 +22,17 @@ import sadari
 from sadari.answer import Answerer, Engine
 from sadari.bundle import save_bundle
 from sadari.errors import ConfigError, RunError
-from sadari.files import kept, read_lines, to_json, write_lines, write_text
+from sadari.files import kept, read_lines, write_lines, write_text
 from sadari.ladder import Limits, climb
-from sadari.measure import choose_scorer, is_priced, make_scorecard
+from sadari.looks import log_look, name_of_test
+from sadari.measure import choose_scorer, is_priced
 from sadari.measure.report import RunData, failing_examples, run_json, write_report
+from sadari.measurer import Measurer, Prediction, Tell
 from sadari.mini import MINI_PATH
 from sadari.model import load_model
-from sadari.rungs import BaselineRung, check_options, make_rung
+from sadari.rungs import TRAINED, BaselineRung, SeededRung, check_options, make_rung
 from sadari.task import Task
 from sadari.types import (
-    Answer,
     Decoding,
     Document,
     Example,
@@ -46,12 +47,6 @@ from sadari.types import (
     Workshop,
 )
 
-PIECE = 32
-"""Predictions that are made, and kept, together."""
-
-ALONE = 12
-"""Test examples asked one at a time, to learn what one user waits."""
-
 RUNG_SHARES = {"prompt": 0.10, "retrieval": 0.15, "lora": 0.25, "full": 0.40}
 """Share of the time budget that building each rung may take; what is left is for measuring. Others get an equal part of half."""
 
@@ -61,8 +56,6 @@ ENDS = 2**20
 QUICK_TIME_S = 75.0
 QUICK_TEST = 80
 QUICK_VALIDATION = 24
-
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,77 +70,6 @@ class ClimbOptions:
 
     quick: bool = False
     again: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """One answer with its score, as kept in `predictions/`."""
-
-    id: str
-    answer: Answer
-    score: float
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    answers: tuple[Answer, ...]
-    seconds: float
-
-
-@dataclass(slots=True)
-class Measurer:
-    """Scores systems on examples; answers are kept in pieces, so a killed measurement goes on where it was."""
-
-    engine: Engine
-    scorer: Scorer
-    task: Task
-    folder: Path
-    tell: Tell = field(default=lambda line: None)
-
-    def __call__(self, rung: str, system: System, examples: Sequence[Example]) -> Scorecard:
-        """The scorecard of `system`; the same arguments give the same one.
-
-        Latencies are of a few examples asked one at a time: in a batch everybody waits for the slowest.
-        """
-        card = self.in_batches(rung, system, examples)
-        if system.model.startswith("openai:"):
-            return card  # its requests do not wait for each other, and each costs money
-        alone = kept(self.folder / _key(system, examples) / "alone.json", _Piece, lambda: self._alone(system, examples))
-        return replace(card, latencies_s=tuple(a.latency_s for a in alone.answers))
-
-    def in_batches(self, rung: str, system: System, examples: Sequence[Example]) -> Scorecard:
-        """The scorecard with the latencies of batches, for choosing on validation."""
-        answers, seconds = self.answers(rung, system, examples)
-        return make_scorecard(rung, self.scorer, examples, answers, seconds, self.task.money)
-
-    def answers(self, rung: str, system: System, examples: Sequence[Example]) -> tuple[list[Answer], float]:
-        """The answers, in order, and the wall seconds they took."""
-        key = _key(system, examples)
-        answers: list[Answer] = []
-        seconds = 0.0
-        for start in range(0, len(examples), PIECE):
-            some = examples[start : start + PIECE]
-            piece = kept(self.folder / key / f"{start:06}.json", _Piece, lambda some=some: self._piece(system, some))  # type: ignore[misc]
-            answers += piece.answers
-            seconds += piece.seconds
-            self.tell(f"{rung}: {len(answers)} of {len(examples)} answered")
-        return answers, seconds
-
-    def _piece(self, system: System, examples: Sequence[Example]) -> _Piece:
-        answers, seconds = self.engine.answer(system, examples)
-        return _Piece(tuple(answers), seconds)
-
-    def _alone(self, system: System, examples: Sequence[Example]) -> _Piece:
-        apart = max(1, len(examples) // ALONE)
-        asked = [self.engine.answer(system, [e]) for e in examples[::apart][:ALONE]]
-        answers = [replace(answer, latency_s=seconds) for (answer,), seconds in asked]
-        return _Piece(tuple(answers), sum(a.latency_s for a in answers))
-
-
-def _key(system: System, examples: Sequence[Example]) -> str:
-    """A name for the answers of a system to these examples."""
-    return hashlib.sha256((to_json(system) + "\n".join(e.id for e in examples)).encode()).hexdigest()[:16]
 
 
 def run_climb(task: Task, options: ClimbOptions, tell: Tell) -> Iterator[Step]:
@@ -194,12 +116,13 @@ def _climb_in(folder: Path, task: Task, options: ClimbOptions, tell: Tell) -> It
             tell=lambda line: tell(f"{name}: {line}"),
         )
 
-    ladder: list[Rung] = [BaselineRung(start, workshop("baseline"))]
-    ladder += [make_rung(rung.name, rung.options, workshop(rung.name)) for rung in task.ladder]
+    ladder: list[Rung] = [BaselineRung(start, workshop("baseline")), *_rungs(task, workshop)]
     limits = Limits(task.score.target, budget_s, task.budget.cost)
     steps = []
+    test = name_of_test(task.test, scorer.name)
     for step in climb(ladder, start, task, folder / "steps", measurer, limits):
         _write_predictions(folder, step, task, measurer)
+        log_look(folder.parent, folder.name, test, step.scorecard)
         steps.append(step)
         yield step
     if all((folder / name).exists() for name in ("result.json", "report.html", "best")):
@@ -209,6 +132,19 @@ def _climb_in(folder: Path, task: Task, options: ClimbOptions, tell: Tell) -> It
     run = _run_data(folder, task, options, scorer, steps, winner)
     write_report(run, folder / "report.html")
     write_text(folder / "result.json", json.dumps(run_json(run), ensure_ascii=False, indent=2) + "\n")
+
+
+def _rungs(task: Task, workshop: Callable[[str], Workshop]) -> Iterator[Rung]:
+    """The rungs of the task; those that train, once per seed, which share the time of one."""
+    for spec in task.ladder:
+        seeds = task.config.seeds if spec.name in TRAINED else 1
+        if seeds == 1:
+            yield make_rung(spec.name, spec.options, workshop(spec.name))
+            continue
+        shop = workshop(spec.name)
+        share = None if shop.time_budget_s is None else shop.time_budget_s / seeds
+        shops = [replace(shop, seed=task.seed + i, time_budget_s=share) for i in range(seeds)]
+        yield SeededRung([make_rung(spec.name, spec.options, one) for one in shops])
 
 
 def check_climb(task: Task) -> None:
@@ -270,7 +206,8 @@ def load_result(run: Path) -> dict[str, object]:
 
 def quick_task(task: Task) -> Task:
     """The task with few test and validation examples: those whose hashed ids come first, so the draw does not follow the file."""
-    return replace(task, test=_few(task.test, QUICK_TEST, task.seed), validation=_few(task.validation, QUICK_VALIDATION, task.seed))
+    few = {"test": _few(task.test, QUICK_TEST, task.seed), "validation": _few(task.validation, QUICK_VALIDATION, task.seed)}
+    return replace(task, **few, audit=())
 
 
 def scorer_of(task: Task) -> Scorer:

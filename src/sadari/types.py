@@ -27,6 +27,20 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
+class AcceptedCall:
+    """A call that is right, where more than one way of writing it is.
+
+    Args:
+        arguments: For each argument, its accepted values.
+        optional: Arguments that may be left out.
+    """
+
+    name: str
+    arguments: Mapping[str, tuple[Any, ...]]
+    optional: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ToolSpec:
     """What a model is told about a tool; `parameters` is a JSON Schema object."""
 
@@ -87,6 +101,7 @@ class Reference:
         texts: Accepted answers; the first is the one to learn from.
         facts: Each fact is a tuple of accepted spellings; a right answer holds one spelling of every fact.
         calls: Tool calls that a right answer makes.
+        accepts: The same calls with all their accepted arguments, one for each of `calls`; () accepts `calls` alone.
         spans: Where the documents say so.
         abstain: True if the right answer is that the documents do not say.
     """
@@ -96,6 +111,7 @@ class Reference:
     calls: tuple[ToolCall, ...] = ()
     spans: tuple[Span, ...] = ()
     abstain: bool = False
+    accepts: tuple[AcceptedCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,6 +367,9 @@ class Scorecard:
         low, high: 95 % interval of `quality`: Wilson when all scores are 0 or 1, else percentile bootstrap.
         throughput: Answers per second over the whole split.
         cost_per_request: In `money.currency`, paid for ever.
+        groups: The group of each example, "" for none; () if there are no groups. Examples of one group are resampled together.
+        by_seed: Scores of every seed that a technique was trained with, one row per seed; () for one seed. Then `scores` are
+            their means.
     """
 
     rung: str
@@ -366,6 +385,8 @@ class Scorecard:
     high: float
     throughput: float
     cost_per_request: float
+    groups: tuple[str, ...] = ()
+    by_seed: tuple[tuple[float, ...], ...] = ()
 
     @property
     def quality(self) -> float:
@@ -414,12 +435,16 @@ class Built:
     """What a rung made: the system, its curves, and notes for the report (rows used, trials, what was cut).
 
     `cost` is filled by the ladder, which times the building; a rung adds only money it paid elsewhere.
+
+    Args:
+        replicas: The same technique trained with other seeds. They are measured with `system`, and quality is the mean.
     """
 
     system: System
     cost: Cost = Cost()
     curves: tuple[Curve, ...] = ()
     notes: tuple[str, ...] = ()
+    replicas: tuple[System, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

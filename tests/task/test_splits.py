@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sadari.task import cut, cut_validation, join_groups, read_examples
-from sadari.task.splits import validation_count
+from sadari.task.splits import AUDIT_FROM, cut_audit, validation_count
 from sadari.types import Example, Message
 
 
@@ -71,3 +71,11 @@ def test_real_rows_give_a_validation_set_without_near_duplicates_in_train(shared
     train, validation = cut_validation(pool, seed=0)
     assert len(validation) == 308
     assert len(train) + len(validation) == 3080
+
+
+def test_an_audit_split_is_cut_from_large_test_sets_only() -> None:
+    pool = [ask(str(at), f"질문 {at * 7919}번 {'가나다라마바사아'[at % 8] * 5} {at}") for at in range(AUDIT_FROM)]
+    assert cut_audit(pool[1:], seed=0) == (tuple(pool[1:]), ())
+    test, audit = cut_audit(pool, seed=0)
+    assert len(audit) == 100
+    assert {e.id for e in test} | {e.id for e in audit} == {e.id for e in pool}

@@ -166,3 +166,13 @@ def test_ko_wiki_qa_is_a_task_with_its_corpus(shared_data: Path, tmp_path: Path)
     task = load_task(tmp_path)
     assert (len(task.documents), len(task.test), task.labels) == (927, 300, ())
     assert any("about another passage" in note for note in task.notes)
+
+
+def test_an_audit_set_is_cut_from_a_large_test_set_unless_the_task_says_none(tmp_path: Path) -> None:
+    names = [a + b for a in "가나다라마바사아자차카타파하거너더러머버" for b in "고노도로모보소오조초코토포호구누두루무부"]
+    rows = [{"question": f"{name * 4} 문의합니다", "answer": f"답 {name}"} for name in names]
+    task = load_task(write_task(tmp_path, test=rows))
+    assert (task.counts["test"], task.counts["audit"]) == (300, 100)
+    assert task.notes[-1] == "audit (100 rows) was cut from test by group, for one last look (`audit: none` cuts none)."
+    whole = load_task(write_task(tmp_path, examples="{train: train.jsonl, test: test.jsonl, audit: none}", test=rows))
+    assert (whole.counts["test"], whole.counts["audit"]) == (400, 0)

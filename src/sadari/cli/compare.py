@@ -17,7 +17,7 @@ def compare(
     json: Annotated[bool, typer.Option("--json", help="Print both scorecards and the verdict as one JSON document.")] = False,
 ) -> None:
     """Compare two systems in pairs, example by example: is B proven better than A?"""
-    from sadari.measure import judge
+    from sadari.measure import Rule, judge
     from sadari.run import evaluate_system
     from sadari.task import load_task
 
@@ -25,7 +25,7 @@ def compare(
     progress = Progress(errors)
     with progress.shown():
         cards = [evaluate_system(system_of(what), loaded, progress.tell) for what in (incumbent, challenger)]
-    verdict = judge(*cards, looks=1, min_gain=loaded.score.min_gain, money=loaded.money, language=loaded.language)
+    verdict = judge(*cards, Rule(min_gain=loaded.score.min_gain, money=loaded.money, language=loaded.language, seed=loaded.seed))
     if json:
         print_json({"a": scorecard_json(cards[0]), "b": scorecard_json(cards[1]), "verdict": asdict(verdict)})
         return

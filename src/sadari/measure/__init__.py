@@ -33,7 +33,7 @@ from sadari.measure.statistics import (
     sign_flip_p,
     wilson,
 )
-from sadari.measure.verdict import baseline_verdict, format_p, judge
+from sadari.measure.verdict import Rule, baseline_verdict, format_p, judge
 
 __all__ = [
     "SCORER_NAMES",
@@ -42,6 +42,7 @@ __all__ = [
     "LabelScorer",
     "Money",
     "NumberScorer",
+    "Rule",
     "ShortAnswerF1Scorer",
     "ShortAnswerScorer",
     "TextScorer",

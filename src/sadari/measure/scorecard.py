@@ -1,6 +1,8 @@
 """From answers to a scorecard: one score per example, its interval, latency, tokens and cost."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from statistics import fmean
 
 from sadari.errors import DataError
 from sadari.measure.cost import Money, cost_per_request
@@ -53,6 +55,27 @@ def make_scorecard(
         high=high,
         throughput=len(answers) / seconds if seconds > 0 else 0.0,
         cost_per_request=cost or 0.0,
+    )
+
+
+def mean_of_seeds(cards: Sequence[Scorecard]) -> Scorecard:
+    """One scorecard of a technique that was trained with several seeds: every score is the mean over the seeds.
+
+    Reasons are those of the first seed, failures of all; what a request costs is the mean. One card comes back as it is.
+    """
+    if len(cards) == 1:
+        return cards[0]
+    by_seed = tuple(card.scores for card in cards)
+    scores = tuple(fmean(of_one) for of_one in zip(*by_seed, strict=True))
+    low, high = mean_interval(scores)
+    return replace(
+        cards[0],
+        scores=scores,
+        low=low,
+        high=high,
+        failures=sum(card.failures for card in cards),
+        cost_per_request=fmean(card.cost_per_request for card in cards),
+        by_seed=by_seed,
     )
 
 

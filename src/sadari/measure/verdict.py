@@ -27,46 +27,55 @@ def baseline_verdict(card: Scorecard, *, language: Language = "en") -> Verdict:
     return Verdict("baseline", True, 0.0, 0.0, 0.0, None, None, reason)
 
 
-def judge(
-    incumbent: Scorecard,
-    challenger: Scorecard,
-    *,
-    looks: int,
-    min_gain: float = 0.0,
-    cost: Cost = _FREE,
-    money: Money | None = None,
-    margin: float = 0.0,
-    language: Language = "en",
-    seed: int = 0,
-) -> Verdict:
-    """Compare two scorecards on the same examples, in pairs.
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How verdicts are reached, the same for all rungs of a climb.
 
     Args:
         looks: How many rungs the ladder declares; the level of each test is 0.05/looks.
         min_gain: Smallest gain worth taking, in [0, 1]; where `money` tells what pays, the larger of the two counts.
-        cost: What building the challenger cost.
         margin: With a margin above 0, a challenger that is proven to lose less is "not_worse".
+        language: Of the reasons.
+    """
+
+    looks: int = 1
+    min_gain: float = 0.0
+    margin: float = 0.0
+    money: Money | None = None
+    language: Language = "en"
+    seed: int = 0
+
+    @property
+    def alpha(self) -> float:
+        """Level of each two-sided test."""
+        return ALPHA / self.looks
+
+
+def judge(incumbent: Scorecard, challenger: Scorecard, rule: Rule, cost: Cost = _FREE) -> Verdict:
+    """Compare two scorecards on the same examples, in pairs.
+
+    Args:
+        cost: What building the challenger cost.
 
     Raises:
         RunError: If the two did not answer the same examples by the same scorer, or a score is not a number in [0, 1].
     """
-    _check(incumbent, challenger, looks)
-    first, second = np.asarray(incumbent.scores), np.asarray(challenger.scores)
-    differences = second - first
-    alpha = ALPHA / looks
+    _check(incumbent, challenger, rule.looks)
+    differences = np.asarray(challenger.scores) - np.asarray(incumbent.scores)
+    money = rule.money
     extra = challenger.cost_per_request - incumbent.cost_per_request if is_priced(money) else 0.0
     build = build_money(cost, money)
     pays = smallest_gain_that_pays(money, extra, build or 0.0)
     found = _Finding(
         gain=float(differences.mean()),
-        interval=bootstrap_interval(differences, seed=seed),
-        p=paired_p(first, second, seed=seed),
-        alpha=alpha,
-        needed=max(0.0, min_gain, pays or 0.0),
+        interval=bootstrap_interval(differences, seed=rule.seed),
+        p=paired_p(np.asarray(incumbent.scores), np.asarray(challenger.scores), seed=rule.seed),
+        alpha=rule.alpha,
+        needed=max(0.0, rule.min_gain, pays or 0.0),
     )
     net = monthly_net(money, found.gain, extra)
-    outcome = _outcome(found, differences, margin)
-    more = more_examples_needed(differences, alpha=alpha, min_gain=found.needed)
+    outcome = _outcome(found, differences, rule.margin)
+    more = more_examples_needed(differences, alpha=found.alpha, min_gain=found.needed)
     taken = outcome == "better" and found.low > found.needed
     return Verdict(
         outcome=outcome,
@@ -76,7 +85,7 @@ def judge(
         high=found.high,
         p_value=found.p,
         more_examples=more if outcome == "cannot_tell" else None,
-        reason=_reason(found, outcome, taken, more, language),
+        reason=_reason(found, outcome, taken, more, rule.language),
         monthly_gain=net,
         payback_months=payback_months(net, build) if build is not None else None,
     )

@@ -53,7 +53,10 @@ class ExamplesConfig(_Options):
     train: str | None = Field(default=None, description="File of examples to learn from.")
     validation: str | None = Field(default=None, description="File to choose settings on; cut from train, by group, if not given.")
     test: str | None = Field(default=None, description="File that judges every rung; cut from train, by group, if not given.")
-    audit: str | None = Field(default=None, description="File kept for one last look at the winner.")
+    audit: str | None = Field(
+        default=None,
+        description="File kept for one last look at the winner; cut from a test set of 400 or more if not given; `none` cuts none.",
+    )
     all: str | None = Field(default=None, description="One file for everything; it is split by group with the task's seed.")
 
     @model_validator(mode="before")
@@ -110,12 +113,24 @@ class RungSpec(_Options):
         return self
 
 
+class JudgeConfig(_Options):
+    """A model that judges free answers by a rubric."""
+
+    model: str = Field(min_length=1, description="The judge: `openai:NAME`, a folder, or a Hugging Face name.")
+    base_url: str | None = Field(default=None, description="Address of an OpenAI-compatible endpoint, for `openai:NAME`.")
+    rubric: str = Field(min_length=1, description="What a right answer is, in words, as the judge is told it.")
+    labels: str | None = Field(
+        default=None, description="File of answers that people judged; with 50 or more the judge is calibrated on them."
+    )
+    min_kappa: float = Field(default=0.6, ge=-1, le=1, description="Agreement with people below which the judge may decide nothing.")
+
+
 class ScoreConfig(_Options):
     """How an answer is judged."""
 
-    by: Literal["auto", "label", "number", "short_answer", "text", "json", "tool_call", "facts"] = Field(
-        default="auto", description="The scorer; `auto` chooses by what the references are."
-    )
+    by: Literal[
+        "auto", "label", "number", "short_answer", "short_answer_f1", "text", "rouge", "json", "tool_call", "sql", "facts", "judge"
+    ] = Field(default="auto", description="The scorer; `auto` chooses by what the references are.")
     target: float | None = Field(
         default=None, gt=0, le=1, description="Mean score at which the climb stops; null climbs to the end."
     )
@@ -123,22 +138,67 @@ class ScoreConfig(_Options):
         default=0.0, ge=0, lt=1, description="Smallest gain in mean score that is worth a rung, if `money` does not tell."
     )
     rule: str = Field(default="", description="The rule of what counts as correct, in words, as printed in the report.")
+    tolerance: float = Field(default=0.0, ge=0, description="For numbers: largest error, as a share of the reference.")
+    json_schema: str | None = Field(default=None, description="For JSON: file of the JSON Schema that an answer must satisfy.")
+    database: str | None = Field(
+        default=None, description="For SQL: the SQLite file that is asked; `{group}` in it stands for the group of the row."
+    )
+    time_s: Seconds = Field(default=5.0, alias="time", description="For SQL: longest time of one query.")
+    judge: JudgeConfig | None = Field(default=None, description="For `by: judge`: the model that judges, and its rubric.")
+
+    @model_validator(mode="after")
+    def _has_what_it_needs(self) -> "ScoreConfig":
+        if self.by == "judge" and self.judge is None:
+            raise ValueError("`by: judge` needs `judge: {model: ..., rubric: ...}`")
+        if self.by == "sql" and self.database is None:
+            raise ValueError("`by: sql` needs `database: FILE`, the SQLite file that answers are run on")
+        return self
 
 
 class MoneyConfig(_Options):
     """Prices and what an answer is worth; null is not priced. Amounts are in `currency`."""
 
     currency: str = Field(default="KRW", min_length=1, description="Name of the currency, as printed.")
-    machine_hour: Money | None = Field(default=None, description="Price of an hour of this machine; null is not priced.")
-    gpu_hour: Money | None = Field(default=None, description="Price of an hour of an accelerator; null is not priced.")
+    machine_hour: Money | None = Field(
+        default=None, description="Price of an hour of this machine, without an accelerator; null is not priced."
+    )
+    gpu_hour: Money | None = Field(
+        default=None, description="Price of an hour of a machine with an accelerator, the host included; null is not priced."
+    )
     requests_per_month: Money | None = Field(default=None, description="Requests to be served per month.")
     value_per_correct: Money | None = Field(default=None, description="What one correct answer is worth.")
     wrong_answer_cost: Money | None = Field(default=None, description="What one wrong answer costs.")
-    horizon_months: float = Field(default=12, gt=0, description="Months over which building must pay back.")
+    horizon_months: float = Field(default=12, gt=0, le=1200, description="Months over which building must pay back.")
     price_per_1k_prompt_tokens: Money | None = Field(default=None, description="Price of 1,000 prompt tokens of a remote model.")
     price_per_1k_completion_tokens: Money | None = Field(
         default=None, description="Price of 1,000 completion tokens of a remote model."
     )
+    labelling_per_example: Money | None = Field(
+        default=None, description="What it costs a person to write or judge one example; null is not priced."
+    )
+    hosting_per_month: Money | None = Field(
+        default=None,
+        description="Rent of one serving machine per month, used or idle; then requests cost no machine time of their own.",
+    )
+    hours_per_month: float | None = Field(
+        default=None,
+        gt=0,
+        le=744,
+        description="Hours a month that the serving machine is rented at its hour's price, used or idle (730 is always); "
+        "null pays only the seconds that requests take.",
+    )
+    retrainings_per_year: Money | None = Field(
+        default=None, description="How often a year the winner is built again; null is not priced."
+    )
+
+    @model_validator(mode="after")
+    def _prices_tokens_in_pairs(self) -> "MoneyConfig":
+        if (self.price_per_1k_prompt_tokens is None) != (self.price_per_1k_completion_tokens is None):
+            raise ValueError(
+                "prompt and completion tokens are priced together: give both `price_per_1k_prompt_tokens` and "
+                "`price_per_1k_completion_tokens` (0 for one that is free)"
+            )
+        return self
 
 
 class BudgetConfig(_Options):
@@ -187,6 +247,10 @@ class TaskConfig(_Options):
     score: ScoreConfig = Field(default_factory=ScoreConfig, description="How an answer is judged.")
     money: MoneyConfig = Field(default_factory=MoneyConfig, description="Prices, and what an answer is worth.")
     budget: BudgetConfig = Field(default_factory=BudgetConfig, description="What one climb may use.")
+    references: tuple[str, ...] = Field(
+        default=(), description="Models measured beside the ladder and never taken: `openai:NAME` or folders, for comparison."
+    )
+    seeds: int = Field(default=1, ge=1, le=10, description="How often each training rung is trained, with other seeds.")
     ladder: tuple[RungSpec, ...] = Field(
         default_factory=lambda: tuple(RungSpec(name=name) for name in IMPLEMENTED_RUNGS),
         description="Rungs in the order they are climbed; the baseline is always measured first.",

@@ -18,6 +18,13 @@ TEST_SHARE = 0.2
 """Share of a single file that becomes the test set."""
 
 
+AUDIT_FROM = 400
+"""Test sets smaller than this are not cut: every example is needed to judge the rungs."""
+
+AUDIT_SHARE = 0.25
+"""Share of a large test set that is kept for one last look."""
+
+
 def join_groups(examples: Sequence[Example], *, threshold: float = NEAR) -> list[list[int]]:
     """Positions of the examples that must stay on one side, group by group.
 
@@ -91,3 +98,10 @@ def cut_validation(train: Sequence[Example], *, seed: int) -> tuple[tuple[Exampl
 def cut_test(examples: Sequence[Example], *, seed: int) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
     """`(rest, test)`, by group; the test set is about a fifth."""
     return cut(examples, max(1, round(len(examples) * TEST_SHARE)), seed=seed + 1)  # another order than that of validation
+
+
+def cut_audit(test: Sequence[Example], *, seed: int) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+    """`(test, audit)`, by group; audit is a quarter of `AUDIT_FROM` or more test examples, and nothing of fewer."""
+    if len(test) < AUDIT_FROM:
+        return tuple(test), ()
+    return cut(test, round(len(test) * AUDIT_SHARE), seed=seed + 2)

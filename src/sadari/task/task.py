@@ -25,10 +25,13 @@ from sadari.task.files import resolve_path
 from sadari.task.labels import distinct_references, label_set
 from sadari.task.leaks import check_leaks
 from sadari.task.readers import Row, Scan, scan_rows
-from sadari.task.splits import cut_test, cut_validation
+from sadari.task.splits import cut_audit, cut_test, cut_validation
 from sadari.types import Document, Example, Span
 
 LEAST_EXAMPLES = 2
+
+NO_AUDIT = "none"
+"""What `examples.audit` says where nothing shall be cut from the test set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +177,7 @@ def _read_splits(config: TaskConfig, folder: Path) -> _Rows:
         "train": config.examples.all or config.examples.train,
         "validation": config.examples.validation,
         "test": config.examples.test,
-        "audit": config.examples.audit,
+        "audit": None if config.examples.audit == NO_AUDIT else config.examples.audit,
     }
     splits: dict[str, tuple[Row, ...]] = {}
     problems: list[str] = []
@@ -313,6 +316,13 @@ def _cut_splits(rows: _Rows, config: TaskConfig) -> _Rows:
         splits["train"] = tuple(by_id[example.id] for example in rest)
         splits[split] = tuple(by_id[example.id] for example in taken)
         notes.append(f"{split} ({len(taken)} rows) was cut from {source} by group, with seed {config.seed}.")
+    if not problems and config.examples.audit is None:
+        by_id = {row.example.id: row for row in splits["test"]}
+        rest, taken = cut_audit([row.example for row in splits["test"]], seed=config.seed)
+        if taken:
+            splits["test"] = tuple(by_id[example.id] for example in rest)
+            splits["audit"] = tuple(by_id[example.id] for example in taken)
+            notes.append(f"audit ({len(taken)} rows) was cut from test by group, for one last look (`audit: none` cuts none).")
     return replace(rows, splits=splits, notes=tuple(notes), problems=tuple(problems))
 
 

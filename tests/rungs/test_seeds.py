@@ -1,0 +1,58 @@
+"""One rung, several seeds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from sadari.measure.scorecard import mean_of_seeds
+from sadari.rungs import SeededRung
+from sadari.types import Built, Example, Scorecard, System
+
+
+@dataclass
+class Trainer:
+    """Makes a system named after its seed; fails once if told so."""
+
+    seed: int
+    fails: bool = False
+    name: str = "lora"
+    built: list[Path] = field(default_factory=list)
+
+    def build(self, incumbent: System, train: Sequence[Example], validation: Sequence[Example], workdir: Path) -> Built:
+        if self.fails:
+            self.fails = False
+            raise KeyboardInterrupt
+        self.built.append(workdir)
+        return Built(System(f"{incumbent.model}+{self.seed}"), notes=(f"seed {self.seed}",))
+
+
+def test_the_first_seed_is_served_and_the_others_are_measured_with_it(tmp_path: Path) -> None:
+    rung = SeededRung([Trainer(0), Trainer(1), Trainer(2)])
+    built = rung.build(System("mini"), [], [], tmp_path)
+    assert (rung.name, built.system.model) == ("lora", "mini+0")
+    assert [s.model for s in built.replicas] == ["mini+1", "mini+2"]
+    assert built.notes == ("seed 0", "trained with 3 seeds: quality is their mean; served is the first")
+
+
+def test_after_a_stop_it_goes_on_with_the_seed_it_was_at(tmp_path: Path) -> None:
+    first, second = Trainer(0), Trainer(1, fails=True)
+    rung = SeededRung([first, second])
+    with pytest.raises(KeyboardInterrupt):
+        rung.build(System("mini"), [], [], tmp_path)
+    rung.build(System("mini"), [], [], tmp_path)
+    assert (len(first.built), len(second.built)) == (1, 1)
+    assert first.built != second.built
+
+
+def test_quality_is_the_mean_over_the_seeds_never_the_best() -> None:
+    def card(*scores: float) -> Scorecard:
+        return Scorecard("lora", "label", ("a", "b"), scores, ("", ""), (), (0, 0), (0, 0), 1, 0.0, 1.0, 0.0, 2.0)
+
+    pooled = mean_of_seeds([card(1.0, 1.0), card(0.0, 1.0)])
+    assert pooled.scores == (0.5, 1.0)
+    assert pooled.quality == 0.75
+    assert pooled.by_seed == ((1.0, 1.0), (0.0, 1.0))
+    assert (pooled.failures, pooled.cost_per_request) == (2, 2.0)
+    assert mean_of_seeds([card(1.0, 0.0)]).by_seed == ()
