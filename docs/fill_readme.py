@@ -1,6 +1,6 @@
 """Fill the demo's table in README.md and README.ko.md from a finished run, so that no figure is typed by hand.
 
-    python docs/fill_readme.py examples/mall/runs/1/result.json
+    python docs/fill_readme.py examples/mall/runs/1/report.json
 
 Replaces what stands between `<!-- demo:start -->` and `<!-- demo:end -->`. The same file gives the same pages.
 """
@@ -73,7 +73,7 @@ PAGES = {"README.md": ENGLISH, "README.ko.md": KOREAN}
 def main() -> int:
     """Fill both pages; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("result", type=Path, help="result.json of a finished run.")
+    parser.add_argument("result", type=Path, help="report.json of a finished run.")
     parser.add_argument("--folder", type=Path, default=REPOSITORY, help="Where the two pages are.")
     options = parser.parse_args()
     result = json.loads(options.result.read_text(encoding="utf-8"))
@@ -101,7 +101,7 @@ def demo_table(result: Mapping[str, Any], run: Path, words: Words) -> str:
     """The rungs of a run as a Markdown table, and a line on where they come from.
 
     Args:
-        result: The run's `result.json`.
+        result: The run's `report.json`.
         run: Its folder; `config.json` and the predictions there tell the rest.
     """
     config = json.loads((run / "config.json").read_text(encoding="utf-8"))

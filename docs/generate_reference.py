@@ -34,7 +34,7 @@ RUN_FOLDER = """\
 | `pieces/` | answers, 32 at a time, as they came: what a resumed climb starts from |
 | `predictions/<i>-<rung>.jsonl` | every test answer with its citations, score and reason |
 | `report.html` | the report, one file that needs no network |
-| `result.json` | what `sadari climb --json` prints |
+| `report.json` | what `sadari climb --json` prints |
 | `best/` | the winner as a bundle: `system.json`, and the adapter, model, documents and examples it needs |
 """
 

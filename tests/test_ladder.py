@@ -107,7 +107,10 @@ def test_the_climb_ends_where_a_perfect_rung_would_not_pay(task: Task, tmp_path:
     prices = {"machine_hour": 1000.0, "requests_per_month": 100.0, "value_per_correct": 1.0}
     money = replace(task, money=task.money.model_copy(update=prices))
     steps = steps_of(money, tmp_path, baseline=28, prompt=32)
-    assert [s.ends for s in steps] == ["Even a perfect next rung would not earn what it costs."]
+    assert [s.ends for s in steps] == [
+        "The next rung would have to gain at least 83.3 points to pay: its 90 % optimistic estimate is 12.5 "
+        "(if it put every wrong answer right). The climb stops here."
+    ]
 
 
 def test_the_climb_ends_where_not_even_perfection_is_the_least_gain_asked_for(task: Task, tmp_path: Path) -> None:

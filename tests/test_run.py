@@ -65,7 +65,7 @@ def test_a_run_holds_its_config_systems_predictions_scores_verdicts_report_and_w
     climb(write_label_task(tmp_path / "task"))
     run = tmp_path / "task/runs/1"
     names = {p.name for p in run.iterdir()}
-    assert names >= {"config.json", "steps", "predictions", "report.html", "result.json", "best"}
+    assert names >= {"config.json", "steps", "predictions", "report.html", "report.json", "best"}
     assert sorted(p.name for p in (run / "predictions").iterdir()) == [
         "0-baseline.jsonl",
         "1-prompt.jsonl",
@@ -106,7 +106,7 @@ def test_again_climbs_anew_and_an_unfinished_one_goes_on(tmp_path: Path) -> None
     climb(task)
     climb(task, ClimbOptions(again=True))
     assert [p.name for p in run_folders(task)] == ["1", "2"]
-    (task / "runs/2/result.json").unlink()
+    (task / "runs/2/report.json").unlink()
     climb(task, ClimbOptions(again=True))
     assert [p.name for p in run_folders(task)] == ["1", "2"]
 
@@ -205,7 +205,7 @@ def test_a_damaged_file_of_a_run_is_named_and_deleting_it_mends_the_run(name: st
 
 
 def test_a_damaged_result_is_named(tmp_path: Path) -> None:
-    (tmp_path / "result.json").write_text("{")
+    (tmp_path / "report.json").write_text("{")
     with pytest.raises(RunError, match=r"result\.json is damaged"):
         load_result(tmp_path)
 

@@ -100,7 +100,7 @@ def _climb(name: str, data: Path, options: argparse.Namespace) -> Climbed:
         print(f"   {note if len(note) < 300 else note[:297] + '...'}")
     climb = ClimbOptions(quick=options.quick)
     steps = tuple(run_climb(task, climb, _tell))
-    run = max(run_folders(task.folder), key=lambda p: (p / "result.json").stat().st_mtime if (p / "result.json").exists() else 0.0)
+    run = max(run_folders(task.folder), key=lambda p: (p / "report.json").stat().st_mtime if (p / "report.json").exists() else 0.0)
     return Climbed(quick_task(task) if options.quick else task, steps, run, load_result(run))
 
 

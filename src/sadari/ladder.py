@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Protocol
 
 from sadari.files import kept
-from sadari.measure.cost import Money, smallest_gain_that_pays
+from sadari.measure.cost import Money, build_money
 from sadari.measure.scorecard import mean_of_seeds
+from sadari.measure.stop import NextRung, stop_advice
 from sadari.measure.verdict import Rule, baseline_verdict, judge
 from sadari.task import Task
 from sadari.types import Built, Cost, Example, Rung, Scorecard, Step, System, Verdict
+
+NEXT_RUNG_S = 3600.0
+"""What the next rung is expected to take, where nobody knows: an hour."""
 
 
 class Measure(Protocol):
@@ -81,7 +85,8 @@ def _decide(card: Scorecard | None, challenger: Scorecard, built: Built, task: T
 def _added(spent: Cost, built: Built, card: Scorecard, money: Money) -> Cost:
     """What was spent, with the building and the measuring of one more rung."""
     measuring_s = len(card.ids) / card.throughput if card.throughput else 0.0
-    building = built.cost.money + built.cost.seconds / 3600 * (money.machine_hour or 0.0)
+    priced = build_money(built.cost, money, card.device)
+    building = built.cost.money if priced is None else priced
     measuring = card.cost_per_request * len(card.ids)
     return Cost(spent.seconds + built.cost.seconds + measuring_s, spent.money + building + measuring)
 
@@ -100,19 +105,8 @@ def _end_reason(card: Scorecard, limits: Limits, task: Task, spent: Cost, *, las
         return f"비용 예산 {limits.cost:,.0f}을 다 썼습니다." if korean else f"The money budget of {limits.cost:,.0f} is spent."
     if card.quality == 1.0:
         return "모든 답이 맞아 더 나아질 것이 없습니다." if korean else "Every answer is right: there is nothing left to gain."
-    if _cannot_pay(card, task):
-        return (
-            "남은 오답을 모두 고쳐도 다음 단계의 비용을 넘지 못합니다."
-            if korean
-            else "Even a perfect next rung would not earn what it costs."
-        )
+    next_rung = NextRung(build_money(Cost(seconds=NEXT_RUNG_S), task.money, card.device))
+    advice = stop_advice(card, task.money, next_rung, min_gain=task.score.min_gain)
+    if advice.stops:
+        return advice.words(task.language)
     return ""
-
-
-def _cannot_pay(card: Scorecard, task: Task) -> bool:
-    """Whether even a system without errors, at the price of the incumbent, would not be taken.
-
-    It would have to gain `score.min_gain`, and to earn its building (one machine hour).
-    """
-    pays = smallest_gain_that_pays(task.money, 0.0, task.money.machine_hour or 0.0)
-    return 1.0 - card.quality <= max(task.score.min_gain, pays or 0.0)

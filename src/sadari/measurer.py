@@ -7,9 +7,9 @@ from pathlib import Path
 
 from sadari.answer import Engine
 from sadari.files import kept, to_json
-from sadari.measure import make_scorecard
+from sadari.measure import Asked, make_scorecard
 from sadari.task import Task
-from sadari.types import Answer, Example, Scorecard, Scorer, System
+from sadari.types import Answer, Device, Example, Scorecard, Scorer, System
 
 PIECE = 32
 """Predictions that are made, and kept, together."""
@@ -60,7 +60,7 @@ class Measurer:
     def in_batches(self, rung: str, system: System, examples: Sequence[Example]) -> Scorecard:
         """The scorecard with the latencies of batches, for choosing on validation."""
         answers, seconds = self.answers(rung, system, examples)
-        return make_scorecard(rung, self.scorer, examples, answers, seconds, self.task.money)
+        return make_scorecard(rung, self.scorer, examples, Asked(answers, seconds, device_of(system)), self.task.money)
 
     def answers(self, rung: str, system: System, examples: Sequence[Example]) -> tuple[list[Answer], float]:
         """The answers, in order, and the wall seconds they took."""
@@ -84,6 +84,17 @@ class Measurer:
         asked = [self.engine.answer(system, [e]) for e in examples[::apart][:ALONE]]
         answers = [replace(answer, latency_s=seconds) for (answer,), seconds in asked]
         return _Piece(tuple(answers), sum(a.latency_s for a in answers))
+
+
+def device_of(system: System) -> Device:
+    """Where a system answers, and so what is paid for it."""
+    if system.model.startswith("openai:"):
+        return "remote"
+    if system.model.startswith("scripted:"):
+        return "machine"
+    import torch
+
+    return "accelerator" if torch.cuda.is_available() else "machine"
 
 
 def _key(system: System, examples: Sequence[Example]) -> str:

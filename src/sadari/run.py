@@ -22,14 +22,15 @@ import sadari
 from sadari.answer import Answerer, Engine
 from sadari.bundle import save_bundle
 from sadari.errors import ConfigError, RunError
-from sadari.files import kept, read_lines, write_lines, write_text
+from sadari.files import kept, read_json, read_lines, write_lines, write_text
 from sadari.ladder import Limits, climb
 from sadari.looks import log_look, name_of_test
 from sadari.measure import choose_scorer, is_priced
-from sadari.measure.report import RunData, failing_examples, run_json, write_report
-from sadari.measurer import Measurer, Prediction, Tell
+from sadari.measure.report import RunData, failing_examples
+from sadari.measurer import Measurer, Prediction, Tell, device_of
 from sadari.mini import MINI_PATH
 from sadari.model import load_model
+from sadari.review import REVIEW, RUN, Climbed, Review, review, write_reports
 from sadari.rungs import TRAINED, BaselineRung, SeededRung, check_options, make_rung
 from sadari.task import Task
 from sadari.types import (
@@ -125,13 +126,15 @@ def _climb_in(folder: Path, task: Task, options: ClimbOptions, tell: Tell) -> It
         log_look(folder.parent, folder.name, test, step.scorecard)
         steps.append(step)
         yield step
-    if all((folder / name).exists() for name in ("result.json", "report.html", "best")):
+    if all((folder / name).exists() for name in ("report.json", "report.html", "best")):
         return  # finished before: what may be in use is not written again
     winner = max(s.index for s in steps if s.index == 0 or s.verdict.taken)
-    save_bundle(steps[winner].built.system, folder / "best")
-    run = _run_data(folder, task, options, scorer, steps, winner)
-    write_report(run, folder / "report.html")
-    write_text(folder / "result.json", json.dumps(run_json(run), ensure_ascii=False, indent=2) + "\n")
+    if not (folder / "best").exists():
+        save_bundle(steps[winner].built.system, folder / "best")
+    climbed = Climbed(task, steps, winner, folder.parent, folder)
+    kept(folder / REVIEW, Review, lambda: review(climbed, measurer, tell))
+    kept(folder / RUN, RunData, lambda: _run_data(climbed, options, scorer))
+    write_reports(folder)
 
 
 def _rungs(task: Task, workshop: Callable[[str], Workshop]) -> Iterator[Rung]:
@@ -155,10 +158,10 @@ def check_climb(task: Task) -> None:
     """
     for rung in task.ladder:
         check_options(rung.name, rung.options)
-    if task.budget.cost is not None and not is_priced(task.money):
+    if task.budget.cost is not None and not is_priced(task.money, device_of(System(task.model))):
         raise ConfigError(
-            "`budget.cost` is set, but nothing has a price, so it could never be spent. Give `money.machine_hour`, or the prices "
-            "of 1,000 tokens of a remote model; or remove `budget.cost`."
+            "`budget.cost` is set, but nothing has a price, so it could never be spent. Give `money.machine_hour` (`gpu_hour` on an "
+            "accelerator), or the prices of 1,000 tokens of a remote model; or remove `budget.cost`."
         )
 
 
@@ -194,14 +197,22 @@ def load_result(run: Path) -> dict[str, object]:
     Raises:
         RunError: If the run is not finished or is damaged.
     """
-    path = run / "result.json"
+    path = run / "report.json"
     if not path.is_file():
-        raise RunError(f"{run}: no finished climb is here (no result.json). `sadari climb TASK` begins one, or finishes it.")
+        raise RunError(f"{run}: no finished climb is here (no report.json). `sadari climb TASK` begins one, or finishes it.")
     try:
         result: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise RunError(f"{path} is damaged ({error}). Delete it and run `sadari climb` again.") from error
     return result
+
+
+def load_scorecard(run: Path) -> Scorecard:
+    """The scorecard of the winner of a finished run."""
+    steps = load_result(run)["steps"]
+    assert isinstance(steps, list)
+    index = max(i for i, step in enumerate(steps) if i == 0 or step["taken"])
+    return read_json(run / "steps" / f"{index}-{steps[index]['rung']}" / "scorecard.json", Scorecard)
 
 
 def quick_task(task: Task) -> Task:
@@ -212,8 +223,10 @@ def quick_task(task: Task) -> Task:
 
 def scorer_of(task: Task) -> Scorer:
     """The scorer that the task names, or that its labels or references call for."""
-    by = "label" if task.labels and task.score.by == "auto" else task.score.by
-    return choose_scorer(task.test, by, language=task.language)
+    scoring = "label" if task.labels and task.score.by == "auto" else task.score
+    return choose_scorer(
+        task.test, scoring, language=task.language, folder=task.folder, load=lambda name, url: load_model(name, base_url=url)
+    )
 
 
 def _few(examples: Sequence[Example], most: int, seed: int) -> tuple[Example, ...]:
@@ -264,7 +277,7 @@ def _folder_of(task: Task, options: ClimbOptions) -> Path:
     for run in reversed(runs):
         path = run / "config.json"
         if path.is_file() and path.read_bytes() == config.encode():
-            if options.again and (run / "result.json").is_file():
+            if options.again and (run / "report.json").is_file():
                 break
             return run
     number = int(runs[-1].name) + 1 if runs else 1
@@ -322,23 +335,25 @@ def _write_predictions(folder: Path, step: Step, task: Task, measurer: Measurer)
         write_lines(path, rows, Prediction)
 
 
-def _run_data(folder: Path, task: Task, options: ClimbOptions, scorer: Scorer, steps: Sequence[Step], winner: int) -> RunData:
-    rows = read_lines(folder / "predictions" / f"{winner}-{steps[winner].rung}.jsonl", Prediction)
+def _run_data(climbed: Climbed, options: ClimbOptions, scorer: Scorer) -> RunData:
+    task, steps, folder = climbed.task, climbed.steps, climbed.folder
+    rows = read_lines(folder / "predictions" / f"{climbed.winner}-{climbed.best.rung}.jsonl", Prediction)
     return RunData(
         run=str(folder),
         task=str(task.folder),
         goal=task.goal,
         language=task.language,
         currency=task.money.currency,
-        priced=is_priced(task.money),
+        priced=is_priced(task.money, climbed.steps[0].scorecard.device),
         scorer=scorer.name,
         steps=tuple(steps),
-        winner=winner,
+        winner=climbed.winner,
         bundle=str(folder / "best"),
         end_reason=steps[-1].ends,
-        failing=failing_examples(steps[winner].scorecard, task.test, [row.answer for row in rows]),
+        failing=failing_examples(climbed.best.scorecard, task.test, [row.answer for row in rows]),
         seconds=sum(s.built.cost.seconds + len(s.scorecard.ids) / (s.scorecard.throughput or math.inf) for s in steps),
         config=_told(task, options),
+        rungs=len(task.ladder),
     )
 
 

@@ -325,6 +325,10 @@ class Model(Protocol):
 # --- measuring ---------------------------------------------------------------------------------------------------------
 
 
+Device = Literal["machine", "accelerator", "remote"]
+"""Where a system is built or answers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
     """How good one answer is, in [0, 1], and why."""
@@ -370,6 +374,7 @@ class Scorecard:
         groups: The group of each example, "" for none; () if there are no groups. Examples of one group are resampled together.
         by_seed: Scores of every seed that a technique was trained with, one row per seed; () for one seed. Then `scores` are
             their means.
+        device: Where it answered, which says what is paid: hours of a machine, of an accelerator, or tokens.
     """
 
     rung: str
@@ -387,6 +392,7 @@ class Scorecard:
     cost_per_request: float
     groups: tuple[str, ...] = ()
     by_seed: tuple[tuple[float, ...], ...] = ()
+    device: Device = "machine"
 
     @property
     def quality(self) -> float:
@@ -403,8 +409,10 @@ class Verdict:
         taken: Whether the challenger becomes the incumbent.
         gain, low, high: Paired difference in quality, challenger minus incumbent, and its 95 % interval.
         p_value: Two-sided; None for the baseline, which is compared with nothing.
-        more_examples: About how many more test examples would decide, when outcome is "cannot_tell".
+        more_examples: About how many more test examples would decide, where that many are missing.
         reason: One sentence for a person.
+        level: What `p_value` must stay below.
+        needed: What the lower end of the interval must exceed to be taken, in [0, 1].
     """
 
     outcome: Literal["better", "not_worse", "worse", "cannot_tell", "baseline"]
@@ -417,6 +425,8 @@ class Verdict:
     reason: str
     monthly_gain: float | None = None
     payback_months: float | None = None
+    level: float = 0.05
+    needed: float = 0.0
 
 
 # --- the climb ---------------------------------------------------------------------------------------------------------

@@ -115,7 +115,7 @@ def _shape(page: Path) -> tuple[list[str], ...]:
 def test_the_readmes_are_filled_from_a_run(tmp_path: Path) -> None:
     fill = _program("fill_readme")
     run = _made_up_run(tmp_path)
-    result = json.loads((run / "result.json").read_text(encoding="utf-8"))
+    result = json.loads((run / "report.json").read_text(encoding="utf-8"))
 
     table = fill.demo_table(result, run, fill.ENGLISH)
     page = fill.filled("before\n<!-- demo:start -->\nold\n<!-- demo:end -->\nafter\n", table)
@@ -146,7 +146,7 @@ def _made_up_run(folder: Path) -> Path:
     result = {"run": "1", "task": "mall", "steps": steps, "winner": {"rung": "retrieval", "quality": 0.8, "bundle": "best"}}
     task = {"money": {"currency": "KRW"}, "ladder": [{"name": "retrieval"}, {"name": "lora"}]}
     config = {"sadari": "0.1.0", "options": {"quick": False}, "task": task}
-    (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
+    (folder / "report.json").write_text(json.dumps(result), encoding="utf-8")
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     (folder / "predictions").mkdir()
     (folder / "predictions" / "0-baseline.jsonl").write_text('{"id": "a"}\n{"id": "b"}\n', encoding="utf-8")

@@ -33,6 +33,11 @@ class Prices:
     horizon_months: float | None = 10
     price_per_1k_prompt_tokens: float | None = None
     price_per_1k_completion_tokens: float | None = None
+    gpu_hour: float | None = None
+    labelling_per_example: float | None = None
+    hosting_per_month: float | None = None
+    hours_per_month: float | None = None
+    retrainings_per_year: float | None = None
 
 
 @pytest.fixture

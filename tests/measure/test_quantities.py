@@ -1,10 +1,13 @@
 """Numbers in their spellings."""
 
+import time
 from decimal import Decimal
 
 import pytest
 
-from sadari.measure.quantities import is_supported, numbers_in, quantities_in
+from sadari.measure.numerals import digits_for_words
+from sadari.measure.quantities import is_supported, numbers_in, quantities_in, replace_quantities
+from sadari.measure.text import MOST_CHARS
 
 
 @pytest.mark.parametrize(
@@ -32,6 +35,78 @@ def test_every_spelling_of_a_quantity_becomes_one(canonical: str, spellings: lis
     assert {spelling: numbers_in(spelling) for spelling in spellings} == {spelling: [canonical] for spelling in spellings}
 
 
+@pytest.mark.parametrize(
+    ("canonical", "spellings"),
+    [
+        ("100000원", ["십만 원", "십만원", "일십만 원"]),
+        ("123456원", ["십이만 삼천사백오십육 원", "12만 3456원"]),
+        ("130000000원", ["일억 삼천만 원", "1억 3천만 원", "1억3000만원", "一億三千萬圓"]),
+        ("1681900000원", ["16억 8천 1백 9십 만원"]),
+        ("150000000원", ["1.5억 원"]),
+        ("30분", ["삼십 분", "삼십분", "三十分", "30분"]),
+        ("25명", ["스물다섯 명", "이십오 명", "스물다섯 사람", "25名"]),
+        ("30세", ["서른 살", "삼십 세", "30살", "三十歲"]),
+        ("20세", ["스무 살", "이십 세"]),
+        ("99세", ["아흔아홉 살", "구십구 세"]),
+        ("50세", ["쉰 살"]),
+        ("365일", ["삼백육십오일", "삼백육십오 일"]),
+        ("6개월", ["육 개월", "육개월"]),
+        ("1년", ["일 년", "일년"]),
+        ("2회", ["두 번", "두번", "2회"]),
+        ("3가지", ["세 가지"]),
+        ("5마리", ["다섯 마리"]),
+        ("4잔", ["네 잔"]),
+        ("10000명", ["만 명"]),
+        ("30", ["삼십", "서른", "三十"]),
+        ("25", ["이십오", "스물다섯", "二十五"]),
+        ("1000000", ["百萬"]),
+        (
+            "2025-03-01",
+            ["이천이십오년 삼월 일일", "이공이오년 삼월 일일", "二〇二五年 三月 一日", "二〇二五年三月一日", "2025年 3月 1日"],
+        ),
+        ("10-06", ["시월 육일"]),
+        ("6월", ["유월"]),
+        ("2025년", ["이천이십오년", "二〇二五年"]),
+        ("15:00", ["오후 세 시", "오후세시"]),
+        ("14:30", ["오후 두 시 반", "오후 두 시 삼십 분"]),
+        ("3시", ["세 시"]),
+    ],
+)
+def test_numerals_in_words_become_the_same_as_digits(canonical: str, spellings: list[str]) -> None:
+    assert {spelling: numbers_in(spelling) for spelling in spellings} == {spelling: [canonical] for spelling in spellings}
+
+
+WORDS = (
+    *("이번", "일반", "오이", "구두", "만약", "만일", "만세", "만족", "만두", "만남", "천천히"),
+    *("천장", "천사", "천주교", "천만에요", "천만다행", "한국", "한시", "두부", "두통", "세상", "세금"),
+    *("세대", "세시", "네모", "네덜란드", "열심히", "열대", "열병", "백일장", "백일홍", "백두산", "백화점"),
+    *("백인", "만년필", "십분", "십자가", "십이지장", "이천시", "오만", "사천성", "조원", "시월드", "유월절"),
+    *("구월동", "삼성", "삼촌", "오일", "사이", "이사", "육지", "칠판", "구름", "첫째", "둘째"),
+    *("하나은행", "일일이", "오십시오", "一般", "三星", "萬一", "三國志", "이 사람", "이 분", "한 번 더", "다시 한번"),
+    *("한 가지", "이 일", "그 일", "이월 상품", "쉰 음식", "둘 다", "천이 주로"),
+)
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_words_that_begin_like_numerals_are_left_alone(word: str) -> None:
+    assert numbers_in(word) == []
+    assert digits_for_words(word)[0] == word
+
+
+def test_a_quantity_in_words_stands_where_its_words_stand() -> None:
+    text = "손님 스물다섯 명이 이천이십오년 삼월 일일에 십만 원을 냈다."
+    assert [text[q.start : q.end] for q in quantities_in(text)] == ["스물다섯 명", "이천이십오년 삼월 일일", "십만 원"]
+    assert replace_quantities(text, lambda q: q.spelling) == "손님 25명이 2025-03-01에 100000원을 냈다."
+
+
+@pytest.mark.parametrize("unit", ["1", "1,", "1~", "십 ", "十", "한 시 ", "1월", "2025-", "[", "\x00", "\ud800"])
+def test_a_gigantic_text_is_read_in_bounded_time(unit: str) -> None:
+    start = time.process_time()
+    found = quantities_in(unit * (1_000_000 // len(unit)))
+    assert time.process_time() - start < 4
+    assert all(quantity.end <= MOST_CHARS for quantity in found)
+
+
 def test_a_range_gives_both_ends_their_unit_and_scale() -> None:
     assert numbers_in("3~5일") == ["3일", "5일"]
     assert numbers_in("1~2만원") == ["10000원", "20000원"]
@@ -45,6 +120,13 @@ LOOKALIKES = ["타이틀", "회원", "보름달", "1. ", "[2]", "A4", "이만 �
 @pytest.mark.parametrize("text", LOOKALIKES)
 def test_words_that_only_look_like_numbers_are_left_alone(text: str) -> None:
     assert numbers_in(text) == []
+
+
+def test_a_latin_unit_may_be_followed_by_hangul_at_once() -> None:
+    assert numbers_in("가로가 50cm보다 길고 15kg을 넘는 100ml까지") == ["50cm", "15kg", "100ml"]
+    assert numbers_in("면적은 1,060.19km2이고 길이는 300-600m이다") == ["1060.19km2", "300m", "600m"]
+    assert numbers_in("10 days까지, 6 pm에") == ["10일", "18:00"]
+    assert numbers_in("3 members") == ["3"]
 
 
 def test_amounts_side_by_side_stay_apart() -> None:

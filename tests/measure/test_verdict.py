@@ -29,7 +29,8 @@ def test_identical_arms_have_no_gain_p_1_and_are_not_taken(card: Card) -> None:
     arm = card([0.0, 1.0, 1.0, 0.0])
     verdict = judge(arm, arm, Rule(looks=4))
     assert (verdict.outcome, verdict.taken) == ("not_worse", False)
-    assert (verdict.gain, verdict.low, verdict.high, verdict.p_value) == (0.0, 0.0, 0.0, 1.0)
+    assert (verdict.gain, verdict.p_value) == (0.0, 1.0)
+    assert verdict.low == -verdict.high < -0.4  # four examples on which nothing differs prove little
 
 
 def test_too_little_evidence_says_how_many_more_examples_would_decide(card: Card) -> None:

@@ -10,7 +10,7 @@ import pytest
 from sadari.answer import Answerer, Engine
 from sadari.errors import ConfigError, ModelError, TrainingError
 from sadari.files import read_lines, write_lines
-from sadari.measure import choose_scorer, make_scorecard
+from sadari.measure import Asked, choose_scorer, make_scorecard
 from sadari.model import ScriptedModel
 from sadari.model.local import LocalModel
 from sadari.rungs import BaselineRung, check_options, make_rung
@@ -214,7 +214,7 @@ def real(**more: Any) -> Workshop:
 
     def evaluate(system: System, examples: Sequence[Example]) -> Scorecard:
         answers, seconds = engine.answer(system, examples)
-        return make_scorecard("", choose_scorer(VALIDATION, "label", language="ko"), examples, answers, seconds)
+        return make_scorecard("", choose_scorer(VALIDATION, "label", language="ko"), examples, Asked(answers, seconds))
 
     return workshop(evaluate, load, **more)
 

@@ -7,7 +7,8 @@ from typing import NoReturn
 
 import typer
 
-from sadari.cli import ask, chat, check, climb, compare, doctor, evaluate, init, report
+from sadari.cli import ask, chat, check, climb, compare, doctor, evaluate, gate, init, report
+from sadari.cli.data import data
 from sadari.cli.show import errors
 from sadari.errors import SadariError
 
@@ -20,7 +21,7 @@ app = typer.Typer(
         "Start with `sadari init mall --template support`, then `sadari check mall` and `sadari climb mall`. "
         "Everything runs on this machine; nothing is sent anywhere unless the task names a remote model.\n\n"
         "Exit codes: 0 done; 1 other errors; 2 the task file or a flag; 3 the data; 4 the model; 5 training; 6 the budget; "
-        "7 the run folder; 130 stopped by Ctrl-C."
+        "7 the run folder; 9 a regression that the gate found; 130 stopped by Ctrl-C."
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -35,8 +36,10 @@ app.command("ask")(ask.ask)
 app.command("chat")(chat.chat)
 app.command("eval")(evaluate.evaluate)
 app.command("compare")(compare.compare)
+app.command("gate")(gate.gate)
 app.command("report")(report.report)
 app.command("doctor")(doctor.doctor)
+app.add_typer(data, name="data")
 
 
 def main() -> NoReturn:

@@ -16,7 +16,7 @@ def report(
     """Show the result of a finished climb and where its report is."""
     from sadari.run import load_result, run_folders
 
-    finished = [r for r in run_folders(run) if (r / "result.json").is_file()]
+    finished = [r for r in run_folders(run) if (r / "report.json").is_file()]
     folder = finished[-1] if finished else run
     result = load_result(folder)
     if json:

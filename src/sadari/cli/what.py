@@ -1,10 +1,16 @@
 """What a person may point a verb at: a bundle, a run, a task with a finished climb, or the name of a model."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sadari.bundle import SYSTEM_FILE, load_bundle
-from sadari.errors import RunError
-from sadari.types import System
+from sadari.errors import ConfigError, DataError, RunError
+from sadari.types import Scorecard, System
+
+if TYPE_CHECKING:
+    from sadari.task import Task
 
 
 def system_of(what: str) -> System:
@@ -24,9 +30,55 @@ def system_of(what: str) -> System:
         return load_bundle(folder)
     if (folder / "best" / SYSTEM_FILE).is_file():
         return load_bundle(folder / "best")
-    finished = [run for run in run_folders(folder) if (run / "result.json").is_file()] if folder.is_dir() else []
+    finished = [run for run in run_folders(folder) if (run / "report.json").is_file()] if folder.is_dir() else []
     if finished:
         return load_bundle(finished[-1] / "best")
     if (folder / "steps").is_dir() or (folder.is_dir() and not (folder / "config.json").is_file()):
         raise RunError(f"{what} holds neither a bundle nor a finished climb. `sadari climb TASK` begins one, or finishes it.")
     return System(model=what)
+
+
+def scorecard_of(what: str, task: "Task | None", tell: Callable[[str], None]) -> Scorecard:
+    """The scores that `what` holds (a file of `sadari eval --json`, the winner of a finished climb), else measured now.
+
+    Raises:
+        ConfigError: If they would have to be measured, and there is no task to measure on.
+        DataError: If the file holds no scorecard.
+    """
+    from sadari.run import evaluate_system, load_scorecard, run_folders
+
+    folder = Path(what)
+    if folder.is_file():
+        return _read_scorecard(folder)
+    runs = (folder, *reversed(run_folders(folder))) if folder.is_dir() else ()
+    finished = [run for run in runs if (run / "report.json").is_file()]
+    if finished:
+        return load_scorecard(finished[0])
+    if task is None:
+        raise ConfigError(f"{what} holds no scores, and there is no task to measure it on. Name one: --task FOLDER.")
+    return evaluate_system(system_of(what), task, tell)
+
+
+def _read_scorecard(path: Path) -> Scorecard:
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        scores = {str(name): float(score) for name, score in kept["scores"].items()}
+        return Scorecard(
+            rung=path.stem,
+            scorer=str(kept["scorer"]),
+            ids=tuple(scores),
+            scores=tuple(scores.values()),
+            reasons=("",) * len(scores),
+            latencies_s=(),
+            prompt_tokens=(),
+            completion_tokens=(),
+            failures=int(kept["failures"]),
+            low=float(kept["quality_low"]),
+            high=float(kept["quality_high"]),
+            throughput=float(kept["throughput"]),
+            cost_per_request=float(kept["cost_per_1000_requests"]) / 1000,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise DataError(
+            f"{path} holds no scorecard ({error}). Write one: sadari eval BUNDLE --task TASK --json > {path}"
+        ) from error

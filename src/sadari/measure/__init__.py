@@ -1,6 +1,8 @@
 """Measuring and deciding: scorers, Korean text, statistics, money, verdicts and the report."""
 
-from sadari.measure.choice import SCORER_NAMES, choose_scorer, labels_of
+from sadari.measure.abstention import AbstentionReport, abstention_report
+from sadari.measure.choice import SCORER_NAMES, Scoring, choose_scorer, labels_of
+from sadari.measure.citations import CitationCheck, CitationReport, citation_report
 from sadari.measure.cost import (
     Money,
     build_money,
@@ -12,17 +14,24 @@ from sadari.measure.cost import (
 )
 from sadari.measure.facts import FactsScorer
 from sadari.measure.korean import character_f1, contains, normalise, numbers_in
-from sadari.measure.scorecard import make_scorecard, p50_latency_s, p95_latency_s
+from sadari.measure.scorecard import Asked, make_scorecard, p50_latency_s, p95_latency_s
 from sadari.measure.scorers import (
+    AnswerSchema,
+    BatchScorer,
     JsonScorer,
+    LabelQuality,
+    LabelReport,
     LabelScorer,
     NumberScorer,
     ShortAnswerF1Scorer,
     ShortAnswerScorer,
+    SqlScorer,
     TextScorer,
     ToolCallScorer,
     chrf,
+    label_report,
     score_answer,
+    score_answers,
 )
 from sadari.measure.statistics import (
     bootstrap_interval,
@@ -37,27 +46,40 @@ from sadari.measure.verdict import Rule, baseline_verdict, format_p, judge
 
 __all__ = [
     "SCORER_NAMES",
+    "AbstentionReport",
+    "AnswerSchema",
+    "Asked",
+    "BatchScorer",
+    "CitationCheck",
+    "CitationReport",
     "FactsScorer",
     "JsonScorer",
+    "LabelQuality",
+    "LabelReport",
     "LabelScorer",
     "Money",
     "NumberScorer",
     "Rule",
+    "Scoring",
     "ShortAnswerF1Scorer",
     "ShortAnswerScorer",
+    "SqlScorer",
     "TextScorer",
     "ToolCallScorer",
+    "abstention_report",
     "baseline_verdict",
     "bootstrap_interval",
     "build_money",
     "character_f1",
     "choose_scorer",
     "chrf",
+    "citation_report",
     "contains",
     "cost_per_request",
     "format_p",
     "is_priced",
     "judge",
+    "label_report",
     "labels_of",
     "make_scorecard",
     "mcnemar_mid_p",
@@ -71,6 +93,7 @@ __all__ = [
     "paired_p",
     "payback_months",
     "score_answer",
+    "score_answers",
     "sign_flip_p",
     "smallest_gain_that_pays",
     "wilson",

@@ -3,23 +3,27 @@
 import json
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from statistics import median
-from typing import Literal
+from typing import Literal, Protocol
 
 from sadari.errors import ConfigError, DataError
 from sadari.measure.facts import FactsScorer
 from sadari.measure.korean import quantities_in
+from sadari.measure.overlap import RougeScorer
 from sadari.measure.scorers import (
+    AnswerSchema,
     JsonScorer,
     LabelScorer,
     NumberScorer,
     ShortAnswerF1Scorer,
     ShortAnswerScorer,
+    SqlScorer,
     TextScorer,
     ToolCallScorer,
     accepted_texts,
 )
-from sadari.types import Example, Scorer
+from sadari.types import Example, Model, Scorer
 
 SHORT_CHARS = 30
 LABEL_CHARS = 60
@@ -30,37 +34,121 @@ _ASKS = re.compile(
 )
 _SENTENCE_END = re.compile(r"[.!…]\s*$")
 
-SCORER_NAMES = ("label", "number", "short_answer", "short_answer_f1", "text", "json", "tool_call", "facts")
+SCORER_NAMES = (
+    "label",
+    "number",
+    "short_answer",
+    "short_answer_f1",
+    "text",
+    "rouge",
+    "json",
+    "tool_call",
+    "sql",
+    "facts",
+    "judge",
+)
 """What `score.by` may name, beside "auto"."""
 
+RULINGS_FOLDER = "runs"
+"""Where the rulings of a judge are kept, in the task's folder: every climb of the task shares them."""
 
-def choose_scorer(examples: Sequence[Example], by: str = "auto", *, language: Literal["ko", "en"] = "en") -> Scorer:
-    """The scorer named `by`, or the one that the references call for.
+Load = Callable[[str, str | None], Model]
+"""Loads a model by its name and, for a remote one, the address of its endpoint."""
+
+
+class JudgeScoring(Protocol):
+    """The judge of a task."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def base_url(self) -> str | None: ...
+    @property
+    def rubric(self) -> str: ...
+    @property
+    def max_new_tokens(self) -> int: ...
+
+
+class Scoring(Protocol):
+    """How the answers of a task are judged, as `score:` of the task file says it."""
+
+    @property
+    def by(self) -> str: ...
+    @property
+    def tolerance(self) -> float: ...
+    @property
+    def json_schema(self) -> str | None: ...
+    @property
+    def database(self) -> str | None: ...
+    @property
+    def time_s(self) -> float: ...
+    @property
+    def judge(self) -> JudgeScoring | None: ...
+
+
+def choose_scorer(
+    examples: Sequence[Example],
+    scoring: Scoring | str = "auto",
+    *,
+    language: Literal["ko", "en"] = "en",
+    folder: Path = Path("."),
+    load: Load | None = None,
+) -> Scorer:
+    """The scorer that `scoring` names, or the one that the references call for.
 
     Facts or an abstention call for `facts`, tool calls for `tool_call`, JSON objects for `json`, numbers for `number`, few distinct
     short texts for `label`, short texts that answer questions for `short_answer`, everything else for `text`. Numbers are looked
     for before labels: ratings from 1 to 5 are scored alike by both, and 3,000원 = 3000원 only by `number`.
 
     Args:
+        scoring: The settings, or the name of a scorer that needs none.
         language: Of the reasons that scores give.
+        folder: What file names of `scoring` are relative to.
+        load: Loads the judge; only `judge` needs it.
 
     Raises:
-        ConfigError: If `by` names no scorer.
+        ConfigError: If no scorer has that name, or its settings are missing or wrong.
         DataError: If there are no examples.
     """
+    by = scoring if isinstance(scoring, str) else scoring.by
+    if by != "auto" and by not in SCORER_NAMES:
+        raise ConfigError(f'score.by is "{by}", which is no scorer. Use auto, {", ".join(SCORER_NAMES)}.')
+    by = _fitting(examples) if by == "auto" else by
+    settings = None if isinstance(scoring, str) else scoring
+    if by == "judge":
+        return _judge(settings, language, folder, load)
     makers: dict[str, Callable[[], Scorer]] = {
         "label": LabelScorer,
-        "number": NumberScorer,
+        "number": lambda: NumberScorer(settings.tolerance if settings else 0.0),
         "short_answer": ShortAnswerScorer,
         "short_answer_f1": ShortAnswerF1Scorer,
         "text": TextScorer,
-        "json": JsonScorer,
+        "rouge": RougeScorer,
+        "json": lambda: JsonScorer(_schema(settings, folder)),
         "tool_call": ToolCallScorer,
+        "sql": lambda: _sql(settings, folder),
         "facts": lambda: FactsScorer(language),
     }
-    if by != "auto" and by not in makers:
-        raise ConfigError(f'score.by is "{by}", which is no scorer. Use auto, {", ".join(SCORER_NAMES)}.')
-    return makers[_fitting(examples) if by == "auto" else by]()
+    return makers[by]()
+
+
+def _schema(settings: Scoring | None, folder: Path) -> AnswerSchema | None:
+    name = settings.json_schema if settings else None
+    return AnswerSchema.read(folder / Path(name).expanduser()) if name else None
+
+
+def _sql(settings: Scoring | None, folder: Path) -> Scorer:
+    if settings is None or settings.database is None:
+        raise ConfigError("score.by is sql, but nothing says which database. Set `score.database: FILE`.")
+    return SqlScorer(folder / Path(settings.database).expanduser(), settings.time_s)
+
+
+def _judge(settings: Scoring | None, language: Literal["ko", "en"], folder: Path, load: Load | None) -> Scorer:
+    from sadari.measure.llm_judge import JudgeScorer
+
+    if settings is None or settings.judge is None or load is None:
+        raise ConfigError("score.by is judge, but there is no judge. Set `score.judge: {model: NAME, rubric: WORDS}`.")
+    return JudgeScorer(load(settings.judge.model, settings.judge.base_url), settings.judge, language, folder / RULINGS_FOLDER)
 
 
 def labels_of(examples: Sequence[Example]) -> tuple[str, ...]:
@@ -96,7 +184,7 @@ def _fitting(examples: Sequence[Example]) -> str:
 def _is_json_object(text: str) -> bool:
     try:
         return isinstance(json.loads(text), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 

@@ -9,13 +9,15 @@ An answer is *correct* when all of these hold:
 
 Spellings are compared as `korean.contains` does: numbers in one spelling, spaces and punctuation ignored.
 
+An answer that is too long to be read whole (more than `text.MOST_CHARS` characters) is not correct.
+
 Not covered: negation, and contradictions in words ("무료" against "유료").
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
-from sadari.measure.korean import comparison_key, is_supported, numbers_in
+from sadari.measure.korean import MOST_CHARS, comparison_key, is_supported, numbers_in
 from sadari.types import Answer, Example, Score
 
 _MESSAGES = {
@@ -25,6 +27,7 @@ _MESSAGES = {
         "missing": "does not say {}",
         "uncited": "no citation holds {}",
         "number": "{} stands neither in a citation nor in the question",
+        "long": "longer than {} characters",
     },
     "ko": {
         "invented": "문서에 없는 내용인데 답함",
@@ -32,6 +35,7 @@ _MESSAGES = {
         "missing": "빠진 사실: {}",
         "uncited": "인용문에 없는 사실: {}",
         "number": "인용문과 질문에 없는 숫자: {}",
+        "long": "{}자보다 긴 답",
     },
 }
 
@@ -49,6 +53,8 @@ class FactsScorer:
             return Score(0.0, say["abstained"])
         if reference.abstain and not answer.abstained:
             return Score(0.0, say["invented"])
+        if len(answer.text) > MOST_CHARS:
+            return Score(0.0, say["long"].format(f"{MOST_CHARS:,}"))
         said = comparison_key(answer.text)
         quotes = [citation.quote for citation in answer.citations]
         cited = [comparison_key(quote) for quote in quotes]

@@ -1,18 +1,19 @@
 """Numbers, money, dates and times in the ways Korean and English text spells them, brought to one spelling.
 
-10만 원, 100,000원 and ₩100,000 are all "100000원"; 2025년 3월 1일, 2025.3.1 and March 1, 2025 are all "2025-03-01"; 오후 6시 and
-18:00 are both "18:00"; 사흘, 3일 and 3 days are all "3일".
+10만 원, 십만 원, 100,000원 and ₩100,000 are all "100000원"; 2025년 3월 1일, 2025.3.1 and March 1, 2025 are all "2025-03-01";
+오후 6시, 오후 여섯 시 and 18:00 are all "18:00"; 사흘, 3일 and 3 days are all "3일". `measure.numerals` reads what is in words.
 
 Not read: fractions written in words, Roman and circled numerals, lunar dates, years of reigns.
 """
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
 
-from sadari.measure.text import normalise
+from sadari.measure.numerals import digits_for_words
+from sadari.measure.text import compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Quantity:
 
     Args:
         spelling: The one spelling all others are brought to: "100000원", "7일", "2025-03-01", "18:00", "1588-1234".
-        start, end: Where it stands in the normalised text.
+        start, end: Where it stands in the text as it is compared (`text.compared`).
         value: The number alone; None for dates, times and telephone numbers.
         unit: Canonical unit, "" if there is none.
     """
@@ -37,9 +38,9 @@ def quantities_in(text: str) -> list[Quantity]:
     """Every number, date and time of `text`, in order of appearance.
 
     Left out, because they are no claims: list markers at the start of a line ("1. "), citation marks ("[2]"), and digits glued to
-    Latin letters before them ("A4").
+    Latin letters before them ("A4"). What follows the first `text.MOST_CHARS` characters is not read.
     """
-    return list(_scan(normalise(text)))
+    return list(_scan(compared(text)))
 
 
 def numbers_in(text: str) -> list[str]:
@@ -48,8 +49,8 @@ def numbers_in(text: str) -> list[str]:
 
 
 def replace_quantities(text: str, spell: Callable[[Quantity], str]) -> str:
-    """`text`, normalised, with each quantity replaced by `spell(quantity)`."""
-    text = normalise(text)
+    """`text`, as it is compared, with each quantity replaced by `spell(quantity)`."""
+    text = compared(text)
     pieces, done = [], 0
     for quantity in _scan(text):
         pieces += [text[done : quantity.start], spell(quantity)]
@@ -85,37 +86,35 @@ def is_supported(spelling: str, known: Sequence[str]) -> bool:
 _NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?)"
 _SCALE = "조억만천백십"
 _SCALES = {"십": 10, "백": 100, "천": 1000, "만": 10**4, "억": 10**8, "조": 10**12}
-_DIGITS = {digit: value for value, digit in enumerate("영일이삼사오육칠팔구")} | {"공": 0}
-_NATIVE = {"한": 1, "두": 2, "세": 3, "네": 4, "다섯": 5, "여섯": 6, "일곱": 7, "여덟": 8, "아홉": 9, "열": 10, "열두": 12}
-_COUNTS = "|".join(sorted(_NATIVE, key=len, reverse=True))
 _DAYS = {"이틀": 2, "사흘": 3, "나흘": 4, "닷새": 5, "엿새": 6, "열흘": 10, "보름": 15}
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
-_UNITS: tuple[tuple[str, str], ...] = (  # longer spellings first
-    (r"영업일|(?:business|working) days?\b", "영업일"),
-    (r"원|won\b|KRW\b", "원"),
-    (r"달러|dollars?\b|USD\b", "달러"),
+# Longer spellings first. A word border is no end of a Latin unit: Hangul may follow at once, as in 50cm보다. Case is ignored.
+_UNITS: tuple[tuple[str, str], ...] = (
+    (r"영업일|(?:business|working) days?(?![a-z])", "영업일"),
+    (r"원|won(?![a-z])|KRW(?![a-z])", "원"),
+    (r"달러|dollars?(?![a-z])|USD(?![a-z])", "달러"),
     (r"%p|퍼센트포인트", "%p"),
-    (r"%|퍼센트|percent\b|프로(?![가-힣])", "%"),
-    (r"시간|hours?\b|hrs?\b", "시간"),
-    (r"개월|달(?!러)|months?\b", "개월"),
-    (r"주일|주(?![문소세말차년기민])|weeks?\b", "주"),
-    (r"일(?![반시정상])|days?\b", "일"),
-    (r"년|years?\b", "년"),
+    (r"%|퍼센트|percent(?![a-z])|프로(?![가-힣])", "%"),
+    (r"시간|hours?(?![a-z])|hrs?(?![a-z])", "시간"),
+    (r"개월|달(?!러)|months?(?![a-z])", "개월"),
+    (r"주일|주(?![문소세말차년기민])|weeks?(?![a-z])", "주"),
+    (r"일(?![반시정상])|days?(?![a-z])", "일"),
+    (r"년|years?(?![a-z])", "년"),
     (r"월", "월"),
-    (r"분(?!의)|minutes?\b|mins?\b", "분"),
-    (r"초|seconds?\b|secs?\b", "초"),
-    (r"회(?![원사])|번(?![째호])|times\b", "회"),
-    (r"포인트|points?\b|[pP]\b", "포인트"),
+    (r"분(?!의)|minutes?(?![a-z])|mins?(?![a-z])", "분"),
+    (r"초|seconds?(?![a-z])|secs?(?![a-z])", "초"),
+    (r"회(?![원사])|번(?![째호])|times(?![a-z])", "회"),
+    (r"포인트|points?(?![a-z])|p(?![a-z])", "포인트"),
     (r"가지|종(?=류|[^가-힣]|$)", "가지"),
-    (r"개|pieces?\b|items?\b", "개"),
-    (r"명|people\b|persons?\b", "명"),
+    (r"개|pieces?(?![a-z])|items?(?![a-z])", "개"),
+    (r"명|사람|people(?![a-z])|persons?(?![a-z])", "명"),
     (r"인(?=[^가-힣]|$|[분용당이은을까의에])", "명"),
     (r"살|세(?=[^가-힣]|$|[이는를부까미의])", "세"),
-    (r"켤레|박스|단계|등급|순위|페이지", ""),
+    (r"켤레|박스|마리|그릇|송이|자루|단계|등급|순위|페이지", ""),
+    (r"잔(?=[^가-힣]|$|[은이을에의도만씩])", ""),
     (r"건|장|점|배|권|대|병|벌|층|위|호|차|도|평|곳|쪽|학년|등", ""),
-    (r"km\b|kg\b|mg\b|cm\b|mm\b|ml\b|mL\b|GB\b|MB\b|TB\b|℃|㎏|㎝|㎞|㎡", ""),
-    (r"[gmlL]\b", ""),
+    (r"[kcm]?m[23²³]?(?![a-z\d])|(?:kg|mg|ml|gb|mb|tb|g|l)(?![a-z\d])|℃|㎏|㎝|㎞|㎡", ""),
 )  # "" keeps the unit as it is written
 _UNIT = "|".join(pattern for pattern, _ in _UNITS)
 _AFTER_SCALE = rf"(?=\s|\d|$|[^가-힣]|{_UNIT}|[이을은에의도로과]|까지|부터)"
@@ -133,12 +132,14 @@ _GRAMMAR = "|".join(
         r"(?P<date>(?<!\d)(?P<y>\d{4})\s?(?:년|[-./])\s?(?P<m>\d{1,2})\s?(?:월|[-./])\s?(?P<d>\d{1,2})(?!\d)(?:\s?일)?)",
         r"(?P<month>(?<!\d)(?P<ym_y>\d{4})(?:\s?년\s?|[-.](?=\d\d(?![\d.])))(?P<ym_m>\d{1,2})\s?월)",
         r"(?P<day>(?<!\d)(?P<md_m>\d{1,2})\s?월\s?(?P<md_d>\d{1,2})\s?일)",
-        rf"(?P<english>\b(?P<e_m>{'|'.join(_MONTHS)})[a-z]*\.?\s(?P<e_d>\d{{1,2}})(?:st|nd|rd|th)?\b(?:,?\s(?P<e_y>\d{{4}}))?)",
-        r"(?P<clock>" + _HALF.format("c_") + r"(?<!\d)(?P<c_h>\d{1,2}):(?P<c_m>\d{2})(?::\d{2})?(?!\d)\s?(?P<c_ap>[ap]\.?m\b\.?)?)",
+        rf"(?P<english>\b(?P<e_m>{'|'.join(_MONTHS)})[a-z]*\.?\s(?P<e_d>\d{{1,2}})(?:st|nd|rd|th)?(?![a-z\d])(?:,?\s(?P<e_y>\d{{4}}))?)",
+        r"(?P<clock>"
+        + _HALF.format("c_")
+        + r"(?<!\d)(?P<c_h>\d{1,2}):(?P<c_m>\d{2})(?::\d{2})?(?!\d)\s?(?P<c_ap>[ap]\.?m(?![a-z])\.?)?)",
         r"(?P<hour>"
         + _HALF.format("h_")
         + r"(?<!\d)(?P<h_h>\d{1,2})\s?시(?!간)(?:\s?(?:(?P<h_m>\d{1,2})\s?분|(?P<h_30>반)(?![가-힣]))?))",
-        r"(?P<ampm>(?<!\d)(?P<a_h>\d{1,2})\s?(?P<a_ap>[ap]\.?m\b\.?))",
+        r"(?P<ampm>(?<!\d)(?P<a_h>\d{1,2})\s?(?P<a_ap>[ap]\.?m(?![a-z])\.?))",
         r"(?P<phone>(?<![\d-])(?:\d{2,4}-\d{3,4}-\d{4}|1\d{3}-\d{4})(?![\d-]))",
         rf"(?P<money>(?P<sign>₩|KRW|\$|USD)\s?(?P<sum>{_SCALED}|{_NUMBER}))",
         r"(?P<article>(?<=제)\s?(?P<art>\d+)(?P<art_unit>[조항호장절]))",
@@ -146,8 +147,6 @@ _GRAMMAR = "|".join(
         rf"(?P<plain>(?:(?<=\s)|(?<=\()|^)[-−](?=\d)|)(?P<amount>{_SCALED}|{_NUMBER})(?:\s?(?P<unit>{_UNIT}))?",
         rf"(?P<days>(?<![가-힣])(?:{'|'.join(_DAYS)})(?!달))|(?P<oneday>(?<![가-힣])하루(?=\s?(?:전|이내|안에|후|뒤|치)))",
         r"(?P<oneweek>(?<![가-힣])일주일)",
-        rf"(?P<native>(?<![가-힣])(?P<n_amount>{_COUNTS})\s?(?P<n_unit>달|시간|주(?=[일간 ])))",
-        rf"(?P<sino>(?<![가-힣])(?P<s_amount>(?:[{''.join(_DIGITS)}]?[십백천만억]\s?){{1,12}}[{''.join(_DIGITS)}]?)\s?(?P<s_unit>원|퍼센트|프로))",
     )
 )
 
@@ -159,12 +158,13 @@ def _grammar() -> re.Pattern[str]:
 
 
 def _scan(text: str) -> Iterator[Quantity]:
+    text, origin = digits_for_words(text)
     position = 0
     while found := _grammar().search(text, position):
         quantity = _read(found)
         position = max(found.end(), found.start() + 1)
         if quantity is not None:
-            yield quantity
+            yield replace(quantity, start=origin[quantity.start], end=origin[quantity.end])
 
 
 def _read(found: re.Match[str]) -> Quantity | None:
@@ -211,21 +211,15 @@ def _read(found: re.Match[str]) -> Quantity | None:
         return counted(Decimal(_DAYS[part["days"]]), "일")
     if part["oneday"]:
         return counted(Decimal(1), "일")
-    if part["oneweek"]:
-        return counted(Decimal(1), "주")
-    if part["native"]:
-        return counted(Decimal(_NATIVE[part["n_amount"]]), _unit(part["n_unit"]))
-    return counted(_value(part["s_amount"]), _unit(part["s_unit"]))
+    return counted(Decimal(1), "주")  # 일주일
 
 
 def _value(text: str) -> Decimal:
-    """3만5천 -> 35000; 1억 2,000만 -> 120000000; 이천 -> 2000; 1.5만 -> 15000."""
+    """3만5천 -> 35000; 1억 2,000만 -> 120000000; 1.5만 -> 15000."""
     total = section = Decimal(0)
     pending: Decimal | None = None
-    for piece in re.findall(rf"{_NUMBER}|[{_SCALE}]|[{''.join(_DIGITS)}]", text):
-        if piece in _DIGITS:
-            pending = Decimal(_DIGITS[piece])
-        elif piece not in _SCALES:
+    for piece in re.findall(rf"{_NUMBER}|[{_SCALE}]", text):
+        if piece not in _SCALES:
             pending = Decimal(piece.replace(",", ""))
         elif piece in "십백천":
             section += (Decimal(1) if pending is None else pending) * _SCALES[piece]
@@ -248,7 +242,7 @@ def _unit(text: str) -> str:
     for pattern, canonical in _UNITS:
         if re.fullmatch(pattern, text, re.IGNORECASE):
             return canonical or text
-    return {"주": "주", "일": "일", "세": "세", "인": "명"}.get(text, text)  # units whose pattern looks at what follows
+    return {"세": "세", "인": "명"}.get(text, text)  # units whose pattern looks at what follows
 
 
 def _clock(hour: int, minute: int, half: str) -> str:

@@ -1,37 +1,55 @@
 """From answers to a scorecard: one score per example, its interval, latency, tokens and cost."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from statistics import fmean
+from typing import TypeVar
 
 from sadari.errors import DataError
 from sadari.measure.cost import Money, cost_per_request
-from sadari.measure.scorers import score_answer
+from sadari.measure.scorers import score_answers
 from sadari.measure.statistics import mean_interval, percentile
-from sadari.types import Answer, Example, Scorecard, Scorer
+from sadari.types import Answer, Device, Example, Scorecard, Scorer
+
+T = TypeVar("T")
 
 
-def make_scorecard(
-    rung: str, scorer: Scorer, examples: Sequence[Example], answers: Sequence[Answer], seconds: float, money: Money | None = None
-) -> Scorecard:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Answers, and what it took to get them.
+
+    Args:
+        answers: One per example, in file order.
+        seconds: Wall time of all of them.
+        device: Where they came from.
+    """
+
+    answers: Sequence[Answer]
+    seconds: float
+    device: Device = "machine"
+
+
+def make_scorecard(rung: str, scorer: Scorer, examples: Sequence[Example], asked: Asked, money: Money | None = None) -> Scorecard:
     """Score one answer per example, in file order.
 
     Args:
-        seconds: Wall time of answering all of them.
         money: Prices; without them `cost_per_request` is 0 and stands for "not priced" (see `cost.is_priced`).
 
     Raises:
         DataError: If there is not one answer per example, an id stands twice, or the scorer fails.
+        SadariError: What the scorer itself raises, such as a judge that cannot be reached.
     """
+    answers, seconds = asked.answers, asked.seconds
     if len(examples) != len(answers):
         raise DataError(f"rung {rung}: {len(answers)} answers to {len(examples)} examples. Every example needs one.")
     ids = tuple(example.id for example in examples)
     if len(set(ids)) != len(ids):
         twice = next(name for index, name in enumerate(ids) if name in ids[:index])
         raise DataError(f"rung {rung}: two examples have the id {twice}. Give each its own.")
-    scores = [score_answer(scorer, example, answer) for example, answer in zip(examples, answers, strict=True)]
+    scores = score_answers(scorer, list(zip(examples, answers, strict=True)))
     values = tuple(float(score.value) for score in scores)
-    low, high = mean_interval(values)
+    groups = tuple(example.group for example in examples) if any(example.group for example in examples) else ()
+    low, high = mean_interval(values, groups)
     prompt_tokens = tuple(answer.usage.prompt_tokens for answer in answers)
     completion_tokens = tuple(answer.usage.completion_tokens for answer in answers)
     cost = cost_per_request(
@@ -40,6 +58,7 @@ def make_scorecard(
         seconds=seconds,
         prompt_tokens=sum(prompt_tokens),
         completion_tokens=sum(completion_tokens),
+        device=asked.device,
     )
     return Scorecard(
         rung=rung,
@@ -55,6 +74,8 @@ def make_scorecard(
         high=high,
         throughput=len(answers) / seconds if seconds > 0 else 0.0,
         cost_per_request=cost or 0.0,
+        groups=groups,
+        device=asked.device,
     )
 
 
@@ -67,7 +88,7 @@ def mean_of_seeds(cards: Sequence[Scorecard]) -> Scorecard:
         return cards[0]
     by_seed = tuple(card.scores for card in cards)
     scores = tuple(fmean(of_one) for of_one in zip(*by_seed, strict=True))
-    low, high = mean_interval(scores)
+    low, high = mean_interval(scores, cards[0].groups)
     return replace(
         cards[0],
         scores=scores,
@@ -76,6 +97,29 @@ def mean_of_seeds(cards: Sequence[Scorecard]) -> Scorecard:
         failures=sum(card.failures for card in cards),
         cost_per_request=fmean(card.cost_per_request for card in cards),
         by_seed=by_seed,
+    )
+
+
+def part_of(card: Scorecard, positions: Sequence[int]) -> Scorecard:
+    """The scorecard of some of the examples, such as those with one tag; what was measured over all (latency, throughput) stays."""
+
+    def some(values: tuple[T, ...]) -> tuple[T, ...]:
+        return tuple(values[i] for i in positions) if values else ()
+
+    scores = some(card.scores)
+    low, high = mean_interval(scores, some(card.groups))
+    return replace(
+        card,
+        ids=some(card.ids),
+        scores=scores,
+        reasons=some(card.reasons),
+        prompt_tokens=some(card.prompt_tokens),
+        completion_tokens=some(card.completion_tokens),
+        failures=sum(reason.startswith("error: ") for reason in some(card.reasons)),
+        low=low,
+        high=high,
+        groups=some(card.groups),
+        by_seed=tuple(some(seed) for seed in card.by_seed),
     )
 
 

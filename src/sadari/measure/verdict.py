@@ -4,27 +4,29 @@ A challenger is taken only if the paired test gives p < 0.05/looks for a gain, a
 exceeds the smallest gain that pays. "Cannot tell, about N more examples would decide" is a normal answer.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from sadari.errors import RunError
+from sadari.measure.bill import is_rented
 from sadari.measure.cost import Money, build_money, is_priced, monthly_net, payback_months, smallest_gain_that_pays
-from sadari.measure.statistics import bootstrap_interval, more_examples_needed, paired_p
+from sadari.measure.seeds import resample_seeds_and_items
+from sadari.measure.statistics import more_examples_needed
 from sadari.types import Cost, Scorecard, Verdict
 
 ALPHA = 0.05
 _FREE = Cost()
 Language = Literal["ko", "en"]
+Outcome = Literal["better", "not_worse", "worse", "cannot_tell"]
 
 
 def baseline_verdict(card: Scorecard, *, language: Language = "en") -> Verdict:
     """The verdict of step 0, which is compared with nothing and is the first incumbent."""
-    quality = f"{card.quality:.1%} ({card.low:.1%}{_to(language)}{card.high:.1%})"
-    reason = f"기준선: {quality}" if language == "ko" else f"baseline: {quality}"
-    return Verdict("baseline", True, 0.0, 0.0, 0.0, None, None, reason)
+    verdict = Verdict("baseline", True, 0.0, 0.0, 0.0, None, None, "")
+    return replace(verdict, reason=reason_of(verdict, card, language))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Rule:
 
 
 def judge(incumbent: Scorecard, challenger: Scorecard, rule: Rule, cost: Cost = _FREE) -> Verdict:
-    """Compare two scorecards on the same examples, in pairs.
+    """Compare two scorecards on the same examples, in pairs; groups of examples are resampled whole, seeds beside them.
 
     Args:
         cost: What building the challenger cost.
@@ -63,83 +65,72 @@ def judge(incumbent: Scorecard, challenger: Scorecard, rule: Rule, cost: Cost = 
     _check(incumbent, challenger, rule.looks)
     differences = np.asarray(challenger.scores) - np.asarray(incumbent.scores)
     money = rule.money
-    extra = challenger.cost_per_request - incumbent.cost_per_request if is_priced(money) else 0.0
-    build = build_money(cost, money)
-    pays = smallest_gain_that_pays(money, extra, build or 0.0)
-    found = _Finding(
-        gain=float(differences.mean()),
-        interval=bootstrap_interval(differences, seed=rule.seed),
-        p=paired_p(np.asarray(incumbent.scores), np.asarray(challenger.scores), seed=rule.seed),
-        alpha=rule.alpha,
-        needed=max(0.0, rule.min_gain, pays or 0.0),
-    )
-    net = monthly_net(money, found.gain, extra)
-    outcome = _outcome(found, differences, rule.margin)
-    more = more_examples_needed(differences, alpha=found.alpha, min_gain=found.needed)
-    taken = outcome == "better" and found.low > found.needed
-    return Verdict(
+    extra = _request_cost(challenger, money) - _request_cost(incumbent, money)
+    build = build_money(cost, money, challenger.device)
+    needed = max(0.0, rule.min_gain, smallest_gain_that_pays(money, extra, build or 0.0) or 0.0)
+    groups = incumbent.groups or None
+    found = resample_seeds_and_items(_by_seed(challenger), _by_seed(incumbent), groups, seed=rule.seed)
+    gain, low, high, p = found.gain, found.low, found.high, found.p
+    outcome: Outcome = "cannot_tell"
+    if p < rule.alpha and gain != 0:
+        outcome = "better" if gain > 0 else "worse"
+    elif not differences.any() or (rule.margin > 0 and low > -rule.margin):
+        outcome = "not_worse"
+    taken = outcome == "better" and low > needed
+    undecided = outcome == "cannot_tell" or (outcome == "better" and not taken)
+    net = monthly_net(money, gain, extra)
+    verdict = Verdict(
         outcome=outcome,
         taken=taken,
-        gain=found.gain,
-        low=found.low,
-        high=found.high,
-        p_value=found.p,
-        more_examples=more if outcome == "cannot_tell" else None,
-        reason=_reason(found, outcome, taken, more, rule.language),
+        gain=gain,
+        low=low,
+        high=high,
+        p_value=p,
+        more_examples=more_examples_needed(differences, groups, alpha=rule.alpha, min_gain=needed) if undecided else None,
+        reason="",
         monthly_gain=net,
         payback_months=payback_months(net, build) if build is not None else None,
+        level=rule.alpha,
+        needed=needed,
     )
+    return replace(verdict, reason=reason_of(verdict, challenger, rule.language))
 
 
-@dataclass(frozen=True, slots=True)
-class _Finding:
-    gain: float
-    interval: tuple[float, float]
-    p: float
-    alpha: float
-    needed: float
-
-    @property
-    def low(self) -> float:
-        return self.interval[0]
-
-    @property
-    def high(self) -> float:
-        return self.interval[1]
+def _request_cost(card: Scorecard, money: Money | None) -> float:
+    """What one request more costs; 0 on a machine rented by the month, and where it is not priced, which the report tells."""
+    is_paid = money is not None and is_priced(money, card.device) and not is_rented(money, card.device)
+    return card.cost_per_request if is_paid else 0.0
 
 
-Outcome = Literal["better", "not_worse", "worse", "cannot_tell"]
+def _by_seed(card: Scorecard) -> ArrayLike:
+    return card.by_seed or card.scores
 
 
-def _outcome(found: _Finding, differences: NDArray[np.float64], margin: float) -> Outcome:
-    if found.p < found.alpha and found.gain != 0:
-        return "better" if found.gain > 0 else "worse"
-    if not differences.any() or (margin > 0 and found.low > -margin):
-        return "not_worse"
-    return "cannot_tell"
-
-
-def _reason(found: _Finding, outcome: Outcome, taken: bool, more: int | None, language: Language) -> str:
-    sign = "<" if found.p < found.alpha else "≥"
+def reason_of(verdict: Verdict, card: Scorecard, language: Language) -> str:
+    """The verdict on `card` in one sentence."""
+    if verdict.p_value is None:
+        quality = f"{card.quality:.1%} ({card.low:.1%}{_to(language)}{card.high:.1%})"
+        return f"기준선: {quality}" if language == "ko" else f"baseline: {quality}"
+    sign = "<" if verdict.p_value < verdict.level else "≥"
     unit = "%p" if language == "ko" else " points"
-    gain = f"{100 * found.gain:+.1f}{unit} ({100 * found.low:.1f}{_to(language)}{100 * found.high:.1f})"
-    return f"{gain}, p = {format_p(found.p)} {sign} {found.alpha:.3g}: {_conclusion(found, outcome, taken, more, language)}"
+    gain = f"{100 * verdict.gain:+.1f}{unit} ({100 * verdict.low:.1f}{_to(language)}{100 * verdict.high:.1f})"
+    return f"{gain}, p = {format_p(verdict.p_value)} {sign} {verdict.level:.3g}: {_conclusion(verdict, language)}"
 
 
-def _conclusion(found: _Finding, outcome: Outcome, taken: bool, more: int | None, language: Language) -> str:
-    needed = f"{100 * found.needed:.1f}"
+def _conclusion(verdict: Verdict, language: Language) -> str:
+    needed, more = f"{100 * verdict.needed:.1f}", verdict.more_examples
     korean = language == "ko"
-    if taken:
+    if verdict.taken:
         return "채택" if korean else "taken"
-    if outcome == "better":
+    if verdict.outcome == "better":
         if korean:
             later = f" (예제 약 {more:,}개가 더 있으면 판단 가능)" if more else ""
             return f"나아졌지만 구간의 하한이 채택 기준인 {needed}%p를 넘지 못해 채택하지 않음{later}"
         later = f" (about {more:,} more examples would decide)" if more else ""
         return f"better, but the lower bound does not exceed the {needed} points that a step must gain; not taken{later}"
-    if outcome == "worse":
+    if verdict.outcome == "worse":
         return "나빠져 채택하지 않음" if korean else "worse, not taken"
-    if outcome == "not_worse":
+    if verdict.outcome == "not_worse":
         return "더 나쁘지 않음, 채택하지 않음" if korean else "not worse, and not better; not taken"
     if more is None:
         return "판단할 수 없음, 채택하지 않음" if korean else "cannot tell, not taken"

@@ -122,7 +122,12 @@ class JudgeConfig(_Options):
     labels: str | None = Field(
         default=None, description="File of answers that people judged; with 50 or more the judge is calibrated on them."
     )
-    min_kappa: float = Field(default=0.6, ge=-1, le=1, description="Agreement with people below which the judge may decide nothing.")
+    min_kappa: float = Field(
+        default=0.6, ge=-1, le=1, description="Agreement with people (Cohen's kappa) below which the judge may decide nothing."
+    )
+    max_new_tokens: int = Field(
+        default=64, ge=8, description="Longest reply of the judge, in tokens; a judge that thinks before it answers needs more."
+    )
 
 
 class ScoreConfig(_Options):

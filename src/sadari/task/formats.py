@@ -8,13 +8,15 @@
     one of ASKED and one of ANSWERED      a pair: `input`/`output`, `question`/`answer(s)`, `text`/`label`, ...
     text                                  raw text
 
-Any row may also carry `id`, `group`, `tags`, `tools`, `reference`, `references`, `calls`, `facts`, `spans`, `relevant`, `abstain`.
+Any row may also carry `id`, `group`, `tags`, `tools`, `reference`, `references`, `calls`, `accepts`, `facts`, `spans`, `relevant`,
+`abstain`.
 """
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+from sadari.task.accepts import check_accepted, read_accepts, simplest_call
 from sadari.task.messages import (
     RowProblems,
     check_calls,
@@ -29,8 +31,8 @@ from sadari.types import Example, Message, Reference, Span, System, ToolCall
 
 ASKED = ("input", "question", "query", "prompt", "text", "sentence", "utterance")
 ANSWERED = ("output", "answer", "answers", "response", "completion", "label", "category", "intent", "class", "target")
-EXTRAS = ("id", "group", "tags", "tools", "reference", "references", "calls", "facts", "spans", "relevant", "abstain")
-_INSTEAD_OF_ANSWER = ("reference", "references", "calls", "facts", "abstain")
+EXTRAS = ("id", "group", "tags", "tools", "reference", "references", "calls", "accepts", "facts", "spans", "relevant", "abstain")
+_INSTEAD_OF_ANSWER = ("reference", "references", "calls", "accepts", "facts", "abstain")
 _BESIDE = ("system", "history", "context")
 
 ABSTENTION = str(next(f.default for f in fields(System) if f.name == "abstention"))
@@ -232,10 +234,13 @@ def finish_example(row: Mapping[str, Any], draft: Draft, problems: RowProblems) 
     tools = read_tools(row.get("tools") or row.get("functions"), "tools", problems)
     calls = read_calls(extras.get("calls"), "calls", problems)
     check_calls(calls, tools, "calls", problems)
+    accepts = read_accepts(extras.get("accepts"), tools, problems)
     for at, message in enumerate(draft.messages):
         check_calls(message.tool_calls, tools, f"messages[{at}].tool_calls", problems)
     if not calls and draft.messages and draft.messages[-1].role == "assistant":
         calls = draft.messages[-1].tool_calls
+    calls = calls or tuple(map(simplest_call, accepts))
+    check_accepted(calls, accepts, problems)
     texts = _reference_texts(said, extras, problems) or draft.texts
     abstain = _read_abstain(extras.get("abstain"), problems)
     facts = _read_facts(extras.get("facts"), problems)
@@ -250,7 +255,7 @@ def finish_example(row: Mapping[str, Any], draft: Draft, problems: RowProblems) 
     return Example(
         id=_name(row, "id", problems),
         messages=tuple(messages),
-        reference=Reference(tuple(texts), facts, _calls(calls), spans, abstain),
+        reference=Reference(tuple(texts), facts, _calls(calls), spans, abstain, accepts),
         tools=tools,
         group=_name(row, "group", problems),
         tags=_read_tags(row.get("tags"), problems),

@@ -32,11 +32,12 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What one reading of a file found: the good rows, a line for each fault, and the keys that nothing was made of."""
+    """What one reading of a file found: good rows and their shape, a line for each fault, and the keys that nothing was made of."""
 
     rows: tuple[Row, ...]
     problems: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
+    shape: str = ""
 
 
 def read_examples(path: Path, *, folder: Path | None = None) -> tuple[Example, ...]:
@@ -219,7 +220,7 @@ def _scan_entries(entries: Iterator[_Entry], shown: str, shape: Format | None = 
     if not rows and not problems:
         problems.append(f"{shown}: holds no examples. Add rows, one example each.")
     named, doubled = _name_rows(rows)
-    return Scan(tuple(named), (*problems, *doubled), tuple(unused))
+    return Scan(tuple(named), (*problems, *doubled), tuple(unused), shape.name if shape is not None else "")
 
 
 def _no_shape(row: Mapping[str, Any]) -> str:
@@ -261,5 +262,7 @@ def content_id(example: Example) -> str:
     reference = example.reference
     calls = [[call.name, call.arguments] for call in reference.calls]
     content = [turns, reference.texts, reference.facts, calls, reference.abstain, example.kind, example.rejected]
+    if reference.accepts:  # added last, so that rows without it keep the ids they had
+        content.append([[call.name, call.arguments, call.optional] for call in reference.accepts])
     text = json.dumps(content, ensure_ascii=False, sort_keys=True)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]

@@ -1,0 +1,107 @@
+"""What follows a climb, in figures."""
+
+from dataclasses import dataclass
+
+from sadari.measure.abstention import AbstentionReport
+from sadari.measure.calibration import Calibration
+from sadari.measure.failures import FailureGroup
+from sadari.measure.forgetting import Forgetting
+from sadari.measure.leaks import Leak
+from sadari.measure.overfitting import Overfitting
+from sadari.measure.payoff import Payoff, ReferenceShare
+from sadari.measure.scorers.label import LabelReport
+from sadari.measure.slices import Slice
+from sadari.measure.stop import StopAdvice
+from sadari.train.memorisation import Exposure
+from sadari.types import Scorecard, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What a training rung did beside its task.
+
+    Args:
+        forgetting: Of a fixed general probe, against the model it was tuned from; None for a model that was not probed.
+        exposures: Of the canaries planted in its rows; () if none were.
+    """
+
+    rung: str
+    overfitting: Overfitting
+    forgetting: Forgetting | None = None
+    exposures: tuple[Exposure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """The one look at the audit set: the baseline and the winner on examples that nobody had looked at."""
+
+    baseline: Scorecard
+    winner: Scorecard
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Reuse:
+    """How often the test set has been used, and what can still be believed.
+
+    Args:
+        climbs: Earlier climbs on this very test set.
+        looks: Systems measured on it so far, this climb's included.
+        told: What the Ladder mechanism lets be told: of all of them, the quality of the best that was not luck.
+        level: What p would have to stay below for the error over all climbs to stay small.
+    """
+
+    climbs: int
+    looks: int
+    told: float
+    level: float
+
+
+@dataclass(frozen=True, slots=True)
+class Citations:
+    """Shares over the winner's answers, in [0, 1]; None of nothing."""
+
+    citing: float | None
+    existing: float | None
+    words_cited: float | None
+    numbers_cited: float | None
+    gold_precision: float | None
+    gold_recall: float | None
+    words_are: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """How often a judge model could not say, by rung, and how well it agrees with people (None: nobody looked)."""
+
+    unsure: dict[str, int]
+    failed: dict[str, int]
+    calibration: Calibration | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What follows a climb. What was not looked at is None or empty; all but `audit` is about the test set.
+
+    Args:
+        payoffs: The winner against the baseline, by volume; the task's own volume first, if it was given.
+        shares: The winner against each reference.
+        failures, slices, labels, abstention, citations, leaks: Of the winner.
+        quotes: Of the examples that `failures` shows: id and question.
+    """
+
+    payoffs: tuple[Payoff, ...] = ()
+    advice: StopAdvice | None = None
+    references: tuple[Scorecard, ...] = ()
+    shares: tuple[ReferenceShare, ...] = ()
+    audit: Audit | None = None
+    reuse: Reuse | None = None
+    failures: tuple[FailureGroup, ...] = ()
+    quotes: tuple[tuple[str, str], ...] = ()
+    slices: tuple[Slice, ...] = ()
+    labels: LabelReport | None = None
+    abstention: AbstentionReport | None = None
+    citations: Citations | None = None
+    tunings: tuple[Tuning, ...] = ()
+    leaks: tuple[Leak, ...] = ()
+    judged: Judged | None = None

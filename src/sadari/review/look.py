@@ -1,0 +1,236 @@
+"""Looking back at a finished climb: money, the audit set, references, errors, and what tuning did beside its task."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from sadari.errors import SadariError
+from sadari.files import kept
+from sadari.looks import looks_at, name_of_test
+from sadari.measure import Rule, judge
+from sadari.measure.abstention import abstention_report
+from sadari.measure.bill import Offer, offers_of
+from sadari.measure.citations import citation_report
+from sadari.measure.cost import build_money
+from sadari.measure.failures import cluster_failures
+from sadari.measure.forgetting import Forgetting, Probe, compare_probes, probe_model
+from sadari.measure.leaks import Leak, Secret, find_leaks, make_secret
+from sadari.measure.overfitting import overfitting
+from sadari.measure.payoff import ReferenceShare, reference_shares, what_if
+from sadari.measure.reuse import Reported, level_after, report
+from sadari.measure.scorers import LabelScorer
+from sadari.measure.scorers.label import LabelReport, label_report
+from sadari.measure.slices import slice_quality
+from sadari.measure.stop import NextRung, stop_advice
+from sadari.measurer import Measurer, Tell
+from sadari.model.local import LocalModel
+from sadari.prompt.instructions import grounded_instruction
+from sadari.review.data import Audit, Citations, Reuse, Review, Tuning
+from sadari.rungs import TRAINED
+from sadari.task import Task
+from sadari.task.credentials import find_credentials
+from sadari.task.privacy import find_personal
+from sadari.types import Answer, Decoding, Device, Example, Step, System
+
+TRAIN_SAMPLE = 100
+"""Training rows that a tuned system is asked, to see whether it knows them by heart."""
+
+REFERENCE_TOKENS = 512
+"""Room for the answer of a reference model, which may think aloud."""
+
+
+@dataclass(frozen=True, slots=True)
+class Climbed:
+    """A finished climb, before anyone looked back at it.
+
+    Args:
+        winner: Index in `steps`.
+        runs: The folder of all runs of the task, with the log of looks.
+        folder: Where this run's files are.
+    """
+
+    task: Task
+    steps: Sequence[Step]
+    winner: int
+    runs: Path
+    folder: Path
+
+    @property
+    def best(self) -> Step:
+        """The winning step."""
+        return self.steps[self.winner]
+
+
+def review(climbed: Climbed, measurer: Measurer, tell: Tell) -> Review:
+    """Everything there is to say after a climb. What was measured is kept: called again after a crash, it goes on.
+
+    The audit set is opened here, once, after the winner is fixed. A reference that cannot be asked is told and left out; it
+    decides nothing.
+    """
+    task, best = climbed.task, climbed.best
+    answers, _ = measurer.answers(best.rung, best.built.system, task.test)
+    references = _references(climbed, measurer, tell)
+    offers = offers_of(climbed.steps, _local_device(climbed), labelled=len(task.train))
+    failures = cluster_failures(best.scorecard, task.test, answers, climbed.steps, language=task.language)
+    shown = {name for group in failures for name in group.examples}
+    return Review(
+        payoffs=what_if([offers[climbed.winner]], offers[0], task.money) if climbed.winner else (),
+        advice=stop_advice(best.scorecard, task.money, _next_rung(climbed), min_gain=task.score.min_gain),
+        references=tuple(offer.card for offer in references),
+        shares=_shares(offers[climbed.winner], references, task),
+        audit=_audit(climbed, measurer),
+        reuse=_reuse(climbed),
+        failures=failures,
+        quotes=tuple((e.id, e.question) for e in task.test if e.id in shown),
+        slices=slice_quality(task.test, climbed.steps[0].scorecard, best.scorecard),
+        labels=_labels(task, answers, measurer),
+        abstention=abstention_report(task.test, answers) if any(e.reference.abstain for e in task.test) else None,
+        citations=_citations(task, answers),
+        tunings=tuple(_tuning(step, climbed, measurer, tell) for step in climbed.steps if step.rung in TRAINED),
+        leaks=_leaks(task, answers),
+    )
+
+
+def _next_rung(climbed: Climbed) -> NextRung:
+    """One like the dearest of this climb."""
+    dearest = max((s.built.cost for s in climbed.steps), key=lambda cost: cost.seconds)
+    return NextRung(build_money(dearest, climbed.task.money, _local_device(climbed)))
+
+
+def _local_device(climbed: Climbed) -> Device:
+    """What this machine builds on; a climb of remote models builds on nothing that is paid by the hour."""
+    return next((s.scorecard.device for s in climbed.steps if s.scorecard.device != "remote"), "machine")
+
+
+def _audit(climbed: Climbed, measurer: Measurer) -> Audit | None:
+    task = climbed.task
+    if not task.audit or not climbed.winner:
+        return None
+    before = measurer.in_batches("baseline (audit)", climbed.steps[0].built.system, task.audit)
+    after = measurer.in_batches(f"{climbed.best.rung} (audit)", climbed.best.built.system, task.audit)
+    return Audit(before, after, judge(before, after, Rule(language=task.language, seed=task.seed)))
+
+
+def _reuse(climbed: Climbed) -> Reuse | None:
+    """The log of looks, replayed through the Ladder mechanism."""
+    card = climbed.best.scorecard
+    looks = looks_at(climbed.runs, name_of_test(climbed.task.test, card.scorer))
+    best: Reported | None = None
+    for look in looks:
+        best = report(best, np.asarray(look.scores))
+    if best is None:
+        return None
+    earlier = len({look.run for look in looks} - {climbed.folder.name})
+    return Reuse(earlier, len(looks), best.value, level_after(earlier, len(climbed.task.ladder)))
+
+
+# --- references --------------------------------------------------------------------------------------------------------------
+
+
+def _references(climbed: Climbed, measurer: Measurer, tell: Tell) -> tuple[Offer, ...]:
+    """The models named in `references`, asked as well as they can be without training: as the best untrained step was."""
+    offers = []
+    for name in climbed.task.config.references:
+        system = reference_system(name, climbed)
+        try:
+            card = measurer.in_batches(name, system, climbed.task.test)
+        except SadariError as error:
+            tell(f"the reference {name} could not be asked and is left out: {error}")
+            continue
+        offers.append(Offer(card, card.device))
+    return tuple(offers)
+
+
+def reference_system(name: str, climbed: Climbed) -> System:
+    """How a reference is asked: with the prompt and the retrieval of the best step that trained nothing, and answering freely."""
+    task = climbed.task
+    untrained = [s for s in climbed.steps if s.rung not in TRAINED and (s.index == 0 or s.verdict.taken)]
+    system = untrained[-1].built.system
+    is_remote = name.startswith("openai:")
+    prompt = system.prompt
+    if system.decoding.quote:
+        prompt = replace(prompt, instruction=grounded_instruction(task.goal, task.language, system.abstention).text)
+    return system.with_(
+        model=name,
+        adapter=None,
+        base_url=task.base_url if is_remote else None,
+        prompt=replace(prompt, labels=task.labels),
+        decoding=Decoding(max_new_tokens=REFERENCE_TOKENS, choices=() if is_remote else task.labels),
+    )
+
+
+def _shares(winner: Offer, references: Sequence[Offer], task: Task) -> tuple[ReferenceShare, ...]:
+    volumes = [task.money.requests_per_month] if task.money.requests_per_month else []
+    return tuple(row for reference in references for row in reference_shares(winner, reference, task.money, volumes))
+
+
+# --- answers -----------------------------------------------------------------------------------------------------------------
+
+
+def _labels(task: Task, answers: Sequence[Answer], measurer: Measurer) -> LabelReport | None:
+    return label_report(task.test, answers, task.labels) if isinstance(measurer.scorer, LabelScorer) else None
+
+
+def _citations(task: Task, answers: Sequence[Answer]) -> Citations | None:
+    if not task.documents or not any(answer.citations for answer in answers):
+        return None
+    found = citation_report(task.test, answers, task.documents)
+    return Citations(
+        found.citing,
+        found.existing,
+        found.words_cited,
+        found.numbers_cited,
+        found.gold_precision,
+        found.gold_recall,
+        found.words_are,
+    )
+
+
+def _leaks(task: Task, answers: Sequence[Answer]) -> tuple[Leak, ...]:
+    """Personal data and credentials of the training rows that the winner says, though they stand in no document."""
+    return find_leaks(task.test, answers, _secrets(task.train), allowed=[d.text for d in task.documents])
+
+
+def _secrets(examples: Sequence[Example]) -> list[Secret]:
+    texts = [message.content for example in examples for message in example.messages]
+    found = [finding for text in texts for finding in (*find_personal(text), *find_credentials(text))]
+    return [make_secret(f.kind, f.text) for f in found if sum(c.isalnum() for c in f.text) >= 4]
+
+
+# --- what tuning did beside its task -------------------------------------------------------------------------------------------
+
+
+def _tuning(step: Step, climbed: Climbed, measurer: Measurer, tell: Tell) -> Tuning:
+    task, system = climbed.task, step.built.system
+    seen = [example for example in task.train if example.kind == "chat"][:TRAIN_SAMPLE]
+    train = _scores(f"{step.rung} (train)", system, seen, measurer)
+    validation = _scores(f"{step.rung} (validation)", system, task.validation, measurer)
+    tell(f"{step.rung}: what was forgotten")
+    gap = overfitting(step.built.curves, train, validation, language=task.language)
+    return Tuning(step.rung, gap, _forgetting(step, climbed, measurer))
+
+
+def _scores(name: str, system: System, examples: Sequence[Example], measurer: Measurer) -> tuple[float, ...]:
+    return measurer.in_batches(name, system, examples).scores if examples else ()
+
+
+def _forgetting(step: Step, climbed: Climbed, measurer: Measurer) -> Forgetting | None:
+    """The probe before and after, each asked once per model of the run."""
+    before = _probe(climbed.steps[0].built.system, "start", climbed, measurer)
+    after = _probe(step.built.system, f"{step.index}-{step.rung}", climbed, measurer)
+    return None if before is None or after is None else compare_probes(before, after, language=climbed.task.language)
+
+
+def _probe(system: System, name: str, climbed: Climbed, measurer: Measurer) -> Probe | None:
+    from sadari.model.likelihood import text_log_probabilities
+
+    def ask() -> Probe:
+        model = measurer.engine.model(system)
+        assert isinstance(model, LocalModel)
+        return probe_model(lambda texts: text_log_probabilities(model, texts))
+
+    if not isinstance(measurer.engine.model(system), LocalModel):
+        return None
+    return kept(climbed.folder / "probes" / f"{name}.json", Probe, ask)
