@@ -5,7 +5,7 @@ READY := .venv/.installed
 # Test processes share two cores: one thread each is many times faster than two.
 TESTS := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
 
-.PHONY: setup demo quick test test-all check bench-real clean
+.PHONY: setup demo quick test test-all check bench-evidence bench-real clean
 
 setup: $(READY)
 
@@ -32,6 +32,9 @@ test-all: setup
 
 check: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+bench-evidence: setup
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/evidence/run.py
 
 bench-real: setup
 	$(BIN)/python benchmarks/real/run.py

@@ -129,7 +129,7 @@ def _margins() -> dict[str, float]:
 
 
 def _seeds() -> dict[str, float]:
-    wrong = made_up.seed_errors(3, 200, 300)
+    wrong = made_up.seed_errors(3, 200, 1500)
     rows = [(name, f"{rate:.1%}") for name, rate in wrong.items()]
     _show("three seeds of a technique no better, 200 examples: false gains (allowed: 2.5 %)", ("judged by", "falsely"), rows)
     return {}

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import sadari
 from sadari.answer import Answerer, Engine
@@ -131,7 +132,7 @@ def _climb_in(folder: Path, task: Task, options: ClimbOptions, tell: Tell) -> It
     winner = max(s.index for s in steps if s.index == 0 or s.verdict.taken)
     if not (folder / "best").exists():
         save_bundle(steps[winner].built.system, folder / "best")
-    climbed = Climbed(task, steps, winner, folder.parent, folder)
+    climbed = Climbed(task, steps, winner, folder.parent, folder, options.quick)
     kept(folder / REVIEW, Review, lambda: review(climbed, measurer, tell))
     kept(folder / RUN, RunData, lambda: _run_data(climbed, options, scorer))
     write_reports(folder)
@@ -160,8 +161,8 @@ def check_climb(task: Task) -> None:
         check_options(rung.name, rung.options)
     if task.budget.cost is not None and not is_priced(task.money, device_of(System(task.model))):
         raise ConfigError(
-            "`budget.cost` is set, but nothing has a price, so it could never be spent. Give `money.machine_hour` (`gpu_hour` on an "
-            "accelerator), or the prices of 1,000 tokens of a remote model; or remove `budget.cost`."
+            "`budget.cost` is set, but nothing has a price, so it could never be spent. Give `money.machine_hour` (`gpu_hour` "
+            "on an accelerator), or the prices of 1,000 tokens of a remote model; or remove `budget.cost`."
         )
 
 
@@ -191,7 +192,7 @@ def run_folders(task_folder: Path) -> list[Path]:
     return sorted(found, key=lambda p: int(p.name))
 
 
-def load_result(run: Path) -> dict[str, object]:
+def load_result(run: Path) -> dict[str, Any]:
     """What `sadari climb --json` printed for a finished run.
 
     Raises:
@@ -201,7 +202,7 @@ def load_result(run: Path) -> dict[str, object]:
     if not path.is_file():
         raise RunError(f"{run}: no finished climb is here (no report.json). `sadari climb TASK` begins one, or finishes it.")
     try:
-        result: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise RunError(f"{path} is damaged ({error}). Delete it and run `sadari climb` again.") from error
     return result
@@ -217,8 +218,8 @@ def load_scorecard(run: Path) -> Scorecard:
 
 def quick_task(task: Task) -> Task:
     """The task with few test and validation examples: those whose hashed ids come first, so the draw does not follow the file."""
-    few = {"test": _few(task.test, QUICK_TEST, task.seed), "validation": _few(task.validation, QUICK_VALIDATION, task.seed)}
-    return replace(task, **few, audit=())
+    test, validation = _few(task.test, QUICK_TEST, task.seed), _few(task.validation, QUICK_VALIDATION, task.seed)
+    return replace(task, test=test, validation=validation, audit=())
 
 
 def scorer_of(task: Task) -> Scorer:

@@ -17,7 +17,6 @@ from typing import Literal
 
 from sadari.check.leaks import stands_in
 from sadari.check.remark import Level, Remark, Wording, remark
-from sadari.measure import numbers_in
 from sadari.task import Task, fold
 
 Tool = Literal["retrieval", "tuning", "prompt", "neither"]
@@ -38,7 +37,7 @@ class Evidence:
     Args:
         in_documents: Answers, or required facts, that stand in the documents.
         spans: Answers with a gold place in the documents.
-        numbers: Answers that hold a number, date or price.
+        numbers: Answers that hold a digit: a number, date or price.
         calls: Answers that call a tool.
         json: Answers that are JSON objects or lists.
         style: Answers that share their first or last five characters with many others.
@@ -89,7 +88,7 @@ def gather_evidence(task: Task) -> Evidence:
         labels=len(task.labels),
         in_documents=_share(stands_in(e, documents) for e in examples),
         spans=_share(bool(e.reference.spans) for e in examples),
-        numbers=_share(bool(numbers_in(a)) for a in answers),
+        numbers=_share(any(c.isdigit() for c in a) for a in answers),
         calls=_share(bool(e.target.tool_calls or e.reference.calls) for e in examples),
         json=_share(_is_json(a) for a in answers),
         style=_common_edge(spoken),

@@ -58,6 +58,8 @@ def measure_growth(task: Task, scorer: Scorer) -> Growth:
     train = [e for e in task.train if e.kind == "chat"]
     asked = [e for e in task.validation if e.kind == "chat"][:MOST_ITEMS]
     hit = _retrieval_hit(task, asked)
+    if task.score.by == "judge":
+        return Growth(refusal=_JUDGED[task.language], retrieval_hit=hit)
     if len(asked) < LEAST_ITEMS or len(train) < len(SHARES) * NEIGHBOURS:
         return Growth(refusal=_FEW[task.language].format(train=len(train), asked=len(asked)), retrieval_hit=hit)
     orders = [np.random.default_rng(seed).permutation(len(train)) for seed in range(SEEDS)]
@@ -113,7 +115,7 @@ def remark_growth(task: Task, growth: Growth) -> list[Remark]:
     """What the curve says, and how often retrieval finds the right document."""
     found, language = [], task.language
     if not growth.sizes:
-        found.append(remark("data", "info", _TOO_FEW, language, reason=growth.refusal))
+        found.append(remark("data", "info", _UNMEASURED, language, reason=growth.refusal))
     points = ", ".join(f"{n}: {m:.1%}" for n, m in zip(growth.sizes, growth.means, strict=True))
     if growth.gain is not None:
         values = {"more": growth.more, "low": 100 * growth.gain.low, "high": 100 * growth.gain.high, "points": points}
@@ -129,9 +131,13 @@ _FEW = {
     "en": "{train} train and {asked} validation rows are too few",
     "ko": "학습 {train}행, 검증 {asked}행은 너무 적습니다",
 }
-_TOO_FEW = {
-    "en": ("What more examples would bring cannot be measured: {reason}.", "Collect more rows first."),
-    "ko": ("예제를 더 모으면 얼마나 오를지 잴 수 없습니다: {reason}.", "먼저 행을 더 모으세요."),
+_JUDGED = {
+    "en": "answers are judged by a model, which costs too much for thousands of copied answers",
+    "ko": "모델이 채점하는 과제라 베낀 답 수천 개를 채점하기에는 비쌉니다",
+}
+_UNMEASURED = {
+    "en": ("What more examples would bring is not measured: {reason}.", ""),
+    "ko": ("예제를 더 모으면 얼마나 오를지 재지 않습니다: {reason}.", ""),
 }
 _RISES = {
     "en": (

@@ -1,7 +1,7 @@
 """`sadari climb`: the ladder, live, and the report."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,16 +12,18 @@ def climb(
     task: Annotated[Path, typer.Argument(help="Task folder, or its sadari.yaml.")] = Path("."),
     quick: Annotated[bool, typer.Option(help="A rough climb in under two minutes, on few examples.")] = False,
     again: Annotated[bool, typer.Option(help="Climb anew although this very climb is finished.")] = False,
+    seeds: Annotated[int | None, typer.Option(min=1, max=10, help="Train every training rung with so many seeds.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")] = False,
 ) -> None:
     """Climb the ladder: build each rung, measure it on the test set, take it if it is proven to pay.
 
     Stopped at any moment (Ctrl-C, a crash, a power cut), the same command goes on from the last finished piece of work.
     """
+    from sadari.measure import is_priced
     from sadari.run import ClimbOptions, load_result, run_climb, run_folder
     from sadari.task import load_task
 
-    loaded = load_task(task)
+    loaded = load_task(task, None if seeds is None else {"seeds": seeds})
     for note in loaded.notes:
         errors.print(note, markup=False, highlight=False, style="yellow", soft_wrap=True)
     options = ClimbOptions(quick, again)
@@ -38,10 +40,11 @@ def climb(
                 shown.print(f"  {note}", markup=False, highlight=False, style="dim", soft_wrap=True)
     folder = run_folder(loaded, options)
     result = load_result(folder)
+    _warn(result)
     if json:
         print_json(result)
         return
-    output.print(steps_table(steps, loaded.money.currency))
+    output.print(steps_table(steps, loaded.money.currency, priced=is_priced(loaded.money, steps[0].scorecard.device)))
     winner = result["winner"]
     assert isinstance(winner, dict)
     output.print(f"{steps[-1].ends}", markup=False, highlight=False)
@@ -52,3 +55,11 @@ def climb(
         soft_wrap=True,
     )
     output.print(f"report: {folder / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _warn(result: dict[str, Any]) -> None:
+    """What nobody may overlook, whatever the quality."""
+    leaks = result["review"]["leaks"]
+    if leaks:
+        told = f"{len(leaks)} answers of the winner hold personal data or secrets of train. Do not serve it; see the report."
+        errors.print(told, style="bold red", highlight=False)

@@ -24,11 +24,11 @@ def compare(
     loaded = load_task(task)
     progress = Progress(errors)
     with progress.shown():
-        cards = [evaluate_system(system_of(what), loaded, progress.tell) for what in (incumbent, challenger)]
-    verdict = judge(*cards, Rule(min_gain=loaded.score.min_gain, money=loaded.money, language=loaded.language, seed=loaded.seed))
+        a, b = (evaluate_system(system_of(what), loaded, progress.tell) for what in (incumbent, challenger))
+    verdict = judge(a, b, Rule(min_gain=loaded.score.min_gain, money=loaded.money, language=loaded.language, seed=loaded.seed))
     if json:
-        print_json({"a": scorecard_json(cards[0]), "b": scorecard_json(cards[1]), "verdict": asdict(verdict)})
+        print_json({"a": scorecard_json(a), "b": scorecard_json(b), "verdict": asdict(verdict)})
         return
-    for name, card in zip(("A", "B"), cards, strict=True):
+    for name, card in (("A", a), ("B", b)):
         output.print(f"{name}: {card.quality:.1%} ({card.low:.1%} to {card.high:.1%})", highlight=False)
     output.print(verdict.reason, markup=False, highlight=False)

@@ -41,12 +41,12 @@ def gate(
     progress = Progress(errors)
     loaded = load_task(task) if (task / "sadari.yaml").is_file() or task.is_file() else None
     with progress.shown():
-        cards = [scorecard_of(what, loaded, progress.tell) for what in (baseline, candidate)]
+        old, new = (scorecard_of(what, loaded, progress.tell) for what in (baseline, candidate))
     slices: dict[str, list[str]] = {}
     for example in loaded.test if loaded else ():
         for tag in example.tags:
             slices.setdefault(tag, []).append(example.id)
-    checks = gate(*cards, rule, slices)
+    checks = gate(old, new, rule, slices)
     passed = all(check.passed for check in checks)
     if junit is not None:
         write_text(junit, as_junit(checks, seconds=time.perf_counter() - started))

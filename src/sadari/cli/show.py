@@ -54,8 +54,8 @@ class Progress:
                 yield self
 
 
-def steps_table(steps: Sequence[Step], currency: str) -> Table:
-    """One row per rung."""
+def steps_table(steps: Sequence[Step], currency: str, *, priced: bool = True) -> Table:
+    """One row per rung; what has no price is not shown as free."""
     from sadari.measure import format_p, p50_latency_s, p95_latency_s
 
     table = Table(header_style="bold", pad_edge=False)
@@ -82,7 +82,7 @@ def steps_table(steps: Sequence[Step], currency: str) -> Table:
             format_p(verdict.p_value) if verdict.p_value is not None else "",
             f"{verdict.outcome.replace('_', ' ')}{', taken' if verdict.taken and compared else ''}",
             f"{step.built.cost.seconds:.0f}",
-            f"{card.cost_per_request * 1000:,.2f}",
+            f"{card.cost_per_request * 1000:,.2f}" if priced else "not priced",
             f"{p50_latency_s(card):.2f}",
             f"{p95_latency_s(card):.2f}",
             str(card.failures),

@@ -21,9 +21,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sadari.measure.cost import Device, Money, build_money, hour_price
+from sadari.measure.cost import Money, build_money, hour_price
 from sadari.measure.words import Words
-from sadari.types import Cost, Scorecard, Step, Usage
+from sadari.types import Cost, Device, Scorecard, Step, Usage
 
 HOURS_PER_MONTH = 730.0
 """365 x 24 / 12: what a machine that is always on can serve."""

@@ -69,7 +69,10 @@ def clusters_of(values: NDArray[np.float64], groups: Groups) -> Clusters:
         raise ValueError(f'there are {len(values)} scores and {len(groups)} groups: give every example its group, "" for none.')
     own = {name: index for index, name in enumerate(dict.fromkeys(name or f"\0{place}" for place, name in enumerate(groups)))}
     index = np.array([own[name or f"\0{place}"] for place, name in enumerate(groups)])
-    return Clusters(values, np.bincount(index, values, len(own)), np.bincount(index, minlength=len(own)).astype(np.float64))
+    sums, sizes = np.zeros(len(own)), np.zeros(len(own))
+    np.add.at(sums, index, values)
+    np.add.at(sizes, index, 1.0)
+    return Clusters(values, sums, sizes)
 
 
 def finite_row(values: ArrayLike) -> NDArray[np.float64]:

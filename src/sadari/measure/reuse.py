@@ -1,4 +1,4 @@
-"""A test set that is used again: what each further climb may learn from it, at which level it is judged, and what is kept back.
+"""A test set that is used again: what each further climb may learn from it, and at which level it is judged.
 
 Covered: reported qualities leak little of the test set, even to someone who tries thousands of systems and keeps what helps; and
 the chance of one false step, over all climbs ever made on one test set, stays below 8.3 %.
@@ -14,8 +14,6 @@ from numpy.typing import ArrayLike
 from sadari.measure.clusters import finite_row
 
 ALPHA = 0.05
-AUDIT_FROM = 400
-AUDIT_MOST = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +84,3 @@ def level_after(climbs: int, looks: int, alpha: float = ALPHA) -> float:
     if climbs < 0 or looks < 1:
         raise ValueError(f"{climbs} earlier climbs and {looks} looks: give 0 or more, and 1 or more.")
     return alpha / looks / (climbs + 1) ** 2
-
-
-def audit_count(n_test: int) -> int:
-    """How many test examples to keep back for one last look at the winner: none below 400, else a quarter, at most 1,000.
-
-    With 100 of 400 the last look is within 8 points (80 % right), and the 300 that judge prove gains only 1.15 times as large as
-    400 would; from fewer than 400 neither part is of use. Beyond 1,000 (within 2.5 points) more would only weaken the verdicts.
-    """
-    if n_test < 0:
-        raise ValueError(f"{n_test} test examples: there cannot be fewer than 0.")
-    return 0 if n_test < AUDIT_FROM else min(AUDIT_MOST, n_test // 4)

@@ -375,6 +375,22 @@ def _tuning(review: Review, words: Words) -> Section | None:
     return Section("tuning", title, (text,), tuple(points), (table,) if table.rows else (), _LOUDNESS[loudest])
 
 
+def forgetting_column(review: Review, words: Words) -> dict[str, str]:
+    """By tuned rung: how much the loss on general text rose, in Korean and English, and the level of warning."""
+    told = {}
+    for tuning in review.tunings:
+        if tuning.forgetting is not None:
+            losses = [c for c in tuning.forgetting.changes if c.measure == "loss" and c.before > 0]
+            risen = ", ".join(f"{c.language} {c.change / c.before:+.1%}" for c in losses)
+            told[tuning.rung] = f"{risen} ({_warning(tuning.forgetting.level, words)})"
+    return told
+
+
+def _warning(level: Literal["none", "notice", "serious"], words: Words) -> str:
+    korean, english = {"none": ("경고 없음", "no warning"), "notice": ("주의", "notice"), "serious": ("심각", "serious")}[level]
+    return _say(words, korean, english)
+
+
 def _levels(tuning: Tuning) -> list[Literal["none", "notice", "serious"]]:
     forgotten = [tuning.forgetting.level] if tuning.forgetting else []
     return [tuning.overfitting.level, *forgotten, *(e.level for e in tuning.exposures)]
@@ -387,11 +403,6 @@ def _forgetting_table(tunings: Sequence[Tuning], words: Words) -> Table:
         ("ko", "accuracy"): _say(words, "한국어 빈칸 정답률", "Korean cloze accuracy"),
         ("en", "accuracy"): _say(words, "영어 빈칸 정답률", "English cloze accuracy"),
     }
-    levels = {
-        "none": _say(words, "없음", "none"),
-        "notice": _say(words, "주의", "notice"),
-        "serious": _say(words, "심각", "serious"),
-    }
     rows = tuple(
         (
             f"{tuning.rung}: {names[change.language, change.measure]}",
@@ -399,7 +410,7 @@ def _forgetting_table(tunings: Sequence[Tuning], words: Words) -> Table:
             f"{change.after:.3f}",
             f"{change.change:+.3f}",
             words.between(f"{change.low:+.3f}", f"{change.high:+.3f}"),
-            levels[change.level],
+            _warning(change.level, words),
         )
         for tuning in tunings
         if tuning.forgetting is not None

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from sadari.errors import SadariError
-from sadari.files import kept
+from sadari.files import kept, read_json
 from sadari.looks import looks_at, name_of_test
 from sadari.measure import Rule, judge
 from sadari.measure.abstention import abstention_report
@@ -16,7 +17,7 @@ from sadari.measure.citations import citation_report
 from sadari.measure.cost import build_money
 from sadari.measure.failures import cluster_failures
 from sadari.measure.forgetting import Forgetting, Probe, compare_probes, probe_model
-from sadari.measure.leaks import Leak, Secret, find_leaks, make_secret
+from sadari.measure.leaks import SHORTEST, Leak, find_leaks, make_secret
 from sadari.measure.overfitting import overfitting
 from sadari.measure.payoff import ReferenceShare, reference_shares, what_if
 from sadari.measure.reuse import Reported, level_after, report
@@ -31,7 +32,8 @@ from sadari.review.data import Audit, Citations, Reuse, Review, Tuning
 from sadari.rungs import TRAINED
 from sadari.task import Task
 from sadari.task.credentials import find_credentials
-from sadari.task.privacy import find_personal
+from sadari.task.privacy import find_personal, value_of
+from sadari.train import CANARIES, Canary, Exposure, exposures
 from sadari.types import Answer, Decoding, Device, Example, Step, System
 
 TRAIN_SAMPLE = 100
@@ -49,6 +51,7 @@ class Climbed:
         winner: Index in `steps`.
         runs: The folder of all runs of the task, with the log of looks.
         folder: Where this run's files are.
+        quick: Leave out what takes long: what tuning did beside its task.
     """
 
     task: Task
@@ -56,6 +59,7 @@ class Climbed:
     winner: int
     runs: Path
     folder: Path
+    quick: bool = False
 
     @property
     def best(self) -> Step:
@@ -88,8 +92,8 @@ def review(climbed: Climbed, measurer: Measurer, tell: Tell) -> Review:
         labels=_labels(task, answers, measurer),
         abstention=abstention_report(task.test, answers) if any(e.reference.abstain for e in task.test) else None,
         citations=_citations(task, answers),
-        tunings=tuple(_tuning(step, climbed, measurer, tell) for step in climbed.steps if step.rung in TRAINED),
-        leaks=_leaks(task, answers),
+        tunings=() if climbed.quick else tuple(_tuning(s, climbed, measurer, tell) for s in climbed.steps if s.rung in TRAINED),
+        leaks=_leaks(climbed, answers),
     )
 
 
@@ -188,15 +192,19 @@ def _citations(task: Task, answers: Sequence[Answer]) -> Citations | None:
     )
 
 
-def _leaks(task: Task, answers: Sequence[Answer]) -> tuple[Leak, ...]:
-    """Personal data and credentials of the training rows that the winner says, though they stand in no document."""
-    return find_leaks(task.test, answers, _secrets(task.train), allowed=[d.text for d in task.documents])
-
-
-def _secrets(examples: Sequence[Example]) -> list[Secret]:
-    texts = [message.content for example in examples for message in example.messages]
-    found = [finding for text in texts for finding in (*find_personal(text), *find_credentials(text))]
-    return [make_secret(f.kind, f.text) for f in found if sum(c.isalnum() for c in f.text) >= 4]
+def _leaks(climbed: Climbed, answers: Sequence[Answer]) -> tuple[Leak, ...]:
+    """Personal data, credentials and canaries of the training rows that the winner says, though they stand in no document."""
+    task = climbed.task
+    found = {
+        make_secret(finding.kind, value)
+        for example in task.train
+        for message in example.messages
+        for finding in (*find_personal(message.content), *find_credentials(message.content))
+        for value in (finding.text, value_of(finding))
+        if sum(c.isalnum() for c in value) >= SHORTEST
+    }
+    planted = {make_secret(c.id, c.secret) for step in climbed.steps for c in _canaries(step, climbed)}
+    return find_leaks(task.test, answers, found | planted, allowed=[d.text for d in task.documents])
 
 
 # --- what tuning did beside its task -------------------------------------------------------------------------------------------
@@ -209,7 +217,7 @@ def _tuning(step: Step, climbed: Climbed, measurer: Measurer, tell: Tell) -> Tun
     validation = _scores(f"{step.rung} (validation)", system, task.validation, measurer)
     tell(f"{step.rung}: what was forgotten")
     gap = overfitting(step.built.curves, train, validation, language=task.language)
-    return Tuning(step.rung, gap, _forgetting(step, climbed, measurer))
+    return Tuning(step.rung, gap, _forgetting(step, climbed, measurer), _exposures(step, climbed, measurer))
 
 
 def _scores(name: str, system: System, examples: Sequence[Example], measurer: Measurer) -> tuple[float, ...]:
@@ -221,6 +229,23 @@ def _forgetting(step: Step, climbed: Climbed, measurer: Measurer) -> Forgetting 
     before = _probe(climbed.steps[0].built.system, "start", climbed, measurer)
     after = _probe(step.built.system, f"{step.index}-{step.rung}", climbed, measurer)
     return None if before is None or after is None else compare_probes(before, after, language=climbed.task.language)
+
+
+def _canaries(step: Step, climbed: Climbed) -> list[Canary]:
+    """What the rung planted; of several seeds, the first, which is the one that is served."""
+    written = sorted((climbed.folder / "steps" / f"{step.index}-{step.rung}").rglob(CANARIES))
+    return read_json(written[0], list[Canary]) if written else []
+
+
+def _exposures(step: Step, climbed: Climbed, measurer: Measurer) -> tuple[Exposure, ...]:
+    from sadari.model.likelihood import answer_log_probabilities
+
+    canaries = _canaries(step, climbed)
+    model = measurer.engine.model(step.built.system)
+    if not canaries or not isinstance(model, LocalModel):
+        return ()
+    place = climbed.folder / "probes" / f"{step.index}-{step.rung}-canaries.json"
+    return tuple(kept(place, list[Exposure], lambda: list(exposures(canaries, partial(answer_log_probabilities, model)))))
 
 
 def _probe(system: System, name: str, climbed: Climbed, measurer: Measurer) -> Probe | None:

@@ -11,7 +11,7 @@ from sadari.errors import RunError
 from sadari.files import read_json, write_text
 from sadari.measure.report import RunData, model_card, render_report, report_markdown, run_json
 from sadari.measure.words import Words
-from sadari.review.chapters import chapters
+from sadari.review.chapters import chapters, forgetting_column
 from sadari.review.data import Review
 
 RUN, REVIEW = "run.json", "review.json"
@@ -33,7 +33,8 @@ def write_reports(folder: Path, language: Literal["ko", "en"] | None = None) -> 
         raise RunError(f"{folder}: no finished climb is here. `sadari climb TASK` begins one, or finishes it.")
     run, review = read_json(folder / RUN, RunData), read_json(folder / REVIEW, Review)
     run = replace(run, language=language or run.language, more={"review": _plain(review)})
-    run = replace(run, sections=chapters(review, Words(run.language, run.currency)))
+    words = Words(run.language, run.currency)
+    run = replace(run, forgetting=forgetting_column(review, words), sections=chapters(review, words))
     write_text(folder / "report.html", render_report(run))
     write_text(folder / "report.md", report_markdown(run))
     write_text(folder / "best" / MODEL_CARD, model_card(run))

@@ -15,6 +15,9 @@ from sadari.model.local import LocalModel
 from sadari.rungs.retrieval import SENTENCE, grounded
 from sadari.rungs.search import with_threshold
 from sadari.train import (
+    CANARIES,
+    ROWS_PER_CANARY,
+    Canary,
     Job,
     Plan,
     Row,
@@ -22,7 +25,9 @@ from sadari.train import (
     attach_adapter,
     default_learning_rate,
     fit,
+    make_canaries,
     make_plan,
+    plant,
     render_rows,
     save_adapter,
     save_model,
@@ -79,7 +84,8 @@ class TuneRung:
         rendering = render_rows(used, answerer, model, config.max_cut_share)
         looked_at = list(validation[: config.validation_rows])
         held_out = render_rows(looked_at, answerer, model, 1.0).rows
-        job = Job(tuned.torch_model, rendering.rows, config, workdir, tuned.pad_id, workshop.seed, workshop.tell)
+        rows = plant(rendering.rows, self._canaries(len(rendering.rows), workdir), model)
+        job = Job(tuned.torch_model, rows, config, workdir, tuned.pad_id, workshop.seed, workshop.tell)
         plan = kept(workdir / "plan.json", Plan, lambda: self._plan(tuned, job))
         workshop.tell(f"{tuned.trainable:,} of {tuned.total:,} parameters, {len(rendering.rows)} rows, {plan.steps} steps")
 
@@ -121,6 +127,12 @@ class TuneRung:
         quote = 2 if incumbent.decoding.quote == 1 else incumbent.decoding.quote
         decoding = replace(incumbent.decoding, quote=quote, choices=self._workshop.labels)
         return incumbent.with_(prompt=prompt, retrieval=retrieval, examples=None, decoding=decoding)
+
+    def _canaries(self, rows: int, workdir: Path) -> list[Canary]:
+        """What is planted among so many rows; written down, for who looks later whether it was learnt by heart."""
+        count = min(self._config.canaries, rows // ROWS_PER_CANARY)
+        planted = make_canaries(count, seed=self._workshop.seed, language=self._workshop.language)
+        return kept(workdir / CANARIES, list[Canary], lambda: list(planted))
 
     def _plan(self, tuned: "_Tuned", job: Job) -> Plan:
         config, budget = self._config, self._workshop.time_budget_s

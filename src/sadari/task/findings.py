@@ -122,7 +122,7 @@ def _table() -> Mapping[int, str]:
 Judge = Callable[[re.Match[str]], tuple[str, Certainty] | None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # a key by identity: compared once per rule and text
 class Gate:
     """A cheap pattern that says where it is worth looking: so many characters before and after each of its matches."""
 

@@ -1,8 +1,8 @@
 """Instructions hidden in documents: text that is written to the model, not to the reader.
 
 Covered, in Korean and English: orders to forget earlier instructions, to become somebody else, to tell the system prompt, or to
-hide something from the user; text addressed to a language model; chat markers of model templates; invisible text (tag characters, runs
-of zero-width characters, hidden HTML and comments that give orders); orders in base64; pictures whose address carries data away.
+hide something from the user; text addressed to a model; chat markers of model templates; invisible text (tag characters, runs of
+zero-width characters, hidden HTML and comments that give orders); orders in base64; pictures whose address carries data away.
 
 Not covered: orders in other languages, split over documents, paraphrased beyond these patterns, or written into pictures. What is
 found is a reason to look; that nothing is found proves nothing, which is why an agent asks before it acts on what it has read.
@@ -60,131 +60,121 @@ def _gives_orders(text: str) -> bool:
 
 # --- orders -----------------------------------------------------------------------------------------------------------------
 
-_EARLIER = "previous|prior|above|earlier|preceding|former|original|initial|existing|system|foregoing|past|current"
-_ORDERS = "instructions?|prompts?|directions?|directives?|commands?|messages?|guidelines?|rules?|training|context|conversation"
-_EARLIER_KO = "이전|기존|위|앞|앞선|지금까지|이제까지|원래|처음|초기|모든|시스템|상위|사전|현재"
-_ORDERS_KO = "지시|명령|지침|프롬프트|규칙|인스트럭션|가이드라인|설정값|대화"
+_MODEL = r"(?:ai|llm|language[ ]model|chat[ ]?bot|assistant|gpt|chatgpt|claude|gemini|copilot)"
+_MODEL_KO = r"(?:AI|LLM|GPT|인공지능|언어[ ]?모델|챗봇|어시스턴트)(?:[ ](?:모델|비서|어시스턴트|에이전트))?"
+_FEW = r"(?:[a-z']{1,12}[ \n]{1,2}){0,4}?"  # words in between
+_FEW_KO = r"(?:[가-힣]{1,8}[ \n]{1,2}){0,3}?"
+_FORGET = r"(?:ignore|disregard|forget|override|overrule|bypass|neglect|discard|do[ ]not[ ](?:follow|obey)|don'?t[ ](?:follow|obey)|stop[ ]following)"
+_FORGET_KO = r"(?:무시|잊어|잊고|잊으|따르지|버려|버리|폐기|취소하|덮어|삭제하고)"
+_EARLIER = r"(?:previous|prior|above|earlier|preceding|former|original|initial|existing|system|safety|foregoing|past|current)"
+_EARLIER_KO = r"(?:이전|기존|위|앞|앞선|지금까지|이제까지|원래|처음|초기|모든|시스템|상위|사전|현재)"
+_SAID = r"(?:instructions?|prompts?|directions?|directives?|commands?|messages?|guidelines?|guidance|rules?|training|context|conversation)"
+_SAID_KO = r"(?:지시|명령|지침|프롬프트|규칙|인스트럭션|가이드라인|설정값|대화)(?:[ ]?(?:사항|내용|문|들)){0,2}"
+
+_ORDERS: tuple[tuple[str, str, str], ...] = (
+    # A kind, words without which it cannot be, and the pattern; spaces in it are written [ ].
+    (
+        "override",
+        "previous|prior|above|earlier|preceding|instructions?|prompts?|system|safety",
+        rf"{_FORGET}[ \n]{{1,2}}{_FEW}{_EARLIER}[ \n]{{1,2}}{_FEW}{_SAID}",
+    ),
+    (
+        "override",
+        "instructions|prompt|told|before|above",
+        rf"""{_FORGET}[ \n]{{1,2}}(?:
+            (?:all|any|every|your|everything)[ \n]{{1,2}}{_FEW}(?:instructions|prompts?|directives|guidelines|were[ ]told|been[ ]told)
+            | everything[ \n]{{1,2}}{_FEW}(?:above|before)
+            | (?:the[ ]|all[ ])?(?:instructions|prompts?)[ ](?:above|before|so[ ]far|you[ ](?:were|have))
+        )""",
+    ),
+    (
+        "override",
+        "instructions|prompt",
+        r"(?:new|updated|real|actual)[ ](?:system[ ])?(?:instructions|prompt)[ ]?(?::|are\b|follow\b)",
+    ),
+    (
+        "override",
+        "지시|명령|지침|프롬프트|규칙|인스트럭션|가이드라인|설정값|대화",
+        rf"""{_EARLIER_KO}(?:의|에|에서|에[ ]?(?:받은|있는|나온|적힌|내린|주어진))?[ \n]{{0,2}}{_FEW_KO}
+            {_SAID_KO}(?:을|를|은|는|도)?[ \n]{{0,2}}{_FEW_KO}{_FORGET_KO}""",
+    ),
+    (
+        "persona",
+        "역할|임무|정체성",
+        rf"(?:당신|너|네|자신)의?[ ](?:{_EARLIER_KO}[ ])?(?:역할|임무|정체성)(?:을|를|은|는)[ ]{_FEW_KO}(?:무시|잊어|잊고|잊으|"
+        rf"버려|버리)",
+    ),
+    (
+        "persona",
+        "now|pretend|act as|roleplay|behave",
+        rf"""(?:
+            (?:you[ ]are[ ]now|you'?re[ ]now|from[ ]now[ ]on,?[ ]you[ ]are)[ ](?:(?:an?|the|in|my|two)[ ])?(?:[a-z-]{{1,14}}[ ]){{0,2}}?
+            {_MODEL}\b(?![ ](?:manager|professor))
+            | (?:you[ ]are[ ]now|you'?re[ ]now|from[ ]now[ ]on,?[ ](?:you[ ]are|act)|act[ ]as|pretend[ ](?:to[ ]be|you[ ]are)|behave[ ]as|roleplay[ ]as)
+            [ ](?:if[ ]you[ ](?:are|were)[ ])?(?:(?:an?|the|in|my)[ ])?(?:[a-z-]{{1,14}}[ ])?
+            (?:dan\b|developer[ ]mode|god[ ]mode|jailbroken|unrestricted|unfiltered|evil|hacker|root\b|admin[ ]mode)
+        )""",
+    ),
+    (
+        "persona",
+        "이제|지금부터|앞으로|오늘부터",
+        r"""(?:
+            (?:너는|넌|당신은|귀하는|네가)[ ]{1,2}(?:이제부터|이제|지금부터|앞으로|오늘부터)
+            | (?:이제부터|지금부터|앞으로)[ ]{1,2}(?:너는|넌|당신은)
+        )[ ,]{1,2}[^\n.!?]{0,40}?(?:
+            제한[ ]?없|제약[ ]?없|관리자|개발자|해커|DAN|AI|인공지능|챗봇|봇이|봇입|모델|비서|조수|도우미|역할|행동|말하|말해|대답|답해|답하|따라
+        )""",
+    ),
+    (
+        "leak",
+        "prompt|instructions",
+        r"""(?:reveal|show|print|repeat|output|display|leak|tell[ ]me|send|expose|write[ ]out|give[ ]me|dump)[ \n]{1,2}
+            (?:[a-z']{1,12}[ \n]{1,2}){0,5}?
+            (?:system[ -]?prompt|hidden[ ]prompt|initial[ ]prompt|(?:system|initial|hidden|original|secret|your)[ ]instructions)""",
+    ),
+    (
+        "leak",
+        "프롬프트|지침|지시",
+        rf"""(?:(?:시스템|초기|숨겨진|숨은|비밀|내부|네|너의|당신의)[ ]?(?:프롬프트|지침|지시(?:문|사항)?)|(?:위|이전|앞)의?[ ]?프롬프트)
+            (?:을|를|의)?[ \n]{{0,2}}{_FEW_KO}(?:출력|공개|알려|보여|말해|적어|써[ ]?(?:줘|주|라)|노출|유출|전송|보내|반복|복사)""",
+    ),
+    (
+        "conceal",
+        "user|human",
+        r"""(?:do[ ]not|don'?t|never|without)[ ]
+            (?:tell(?:ing)?|inform(?:ing)?|mention(?:ing)?(?:[ ]this|[ ]it)?[ ]to|alert(?:ing)?|notify(?:ing)?|reveal(?:ing)?[ ](?:this|it)[ ]to)
+            [ ](?:this[ ]|it[ ])?(?:to[ ])?(?:the[ ]|any[ ])?(?:users?|humans?)\b""",
+    ),
+    (
+        "conceal",
+        "사용자|유저|이용자",
+        r"""(?:사용자|유저|이용자)(?:에게|한테|께)(?:는|도)?[ ](?:[가-힣]{1,8}[ ]){0,3}?
+            (?:알리지[ ]?(?:말|마)|말하지[ ]?(?:말|마)|숨기|숨겨|비밀로|언급하지[ ]?(?:말|마))""",
+    ),
+    (
+        "addressed",
+        "if you|attention|note|dear",
+        rf"""(?:if[ ]you[ ](?:are|'re)[ ](?:an?[ ]|the[ ])?(?:[a-z-]{{1,12}}[ ])?{_MODEL}\b
+            | (?:attention|note[ ](?:to|for)|dear)[ ,:]{{1,2}}(?:the[ ]|any[ ]|all[ ])?(?:[a-z-]{{1,12}}[ ])?(?:{_MODEL}s?|language[ ]models)[ ]?[:,!])""",
+    ),
+    (
+        "addressed",
+        "AI|LLM|GPT|인공지능|모델|챗봇|어시스턴트",
+        rf"""{_MODEL_KO}(?:이라면|라면|인[ ]경우|에게[ ]?(?:지시|명령|:)
+            |[은는][ ](?:반드시|무조건|다음|아래|이)[ ][^\n.!?]{{0,40}}?(?:하라(?![고는])|하시오|하십시오|할[ ]것|따르|따라))""",
+    ),
+)
 
 
 @cache
 def _order_rules() -> tuple[Rule, ...]:
     return tuple(
         Rule(
-            re.compile(pattern, re.IGNORECASE),
-            always(kind, certainty),
-            Gate(re.compile(gate, re.IGNORECASE), before=100, after=120),
+            re.compile(pattern, re.IGNORECASE | re.VERBOSE),
+            always(kind),
+            Gate(re.compile(needed, re.IGNORECASE), before=100, after=120),
         )
-        for kind, certainty, gate, pattern in _orders()
-    )
-
-
-def _orders() -> Iterator[tuple[str, Certainty, str, str]]:
-    """Kind, certainty, a word without which it cannot be, and the pattern."""
-    ai = r"(?:ai|a\.i\.|llm|language model|chat ?bot|assistant|gpt|chatgpt|claude|gemini|copilot)"
-    forget = (
-        r"(?:ignore|disregard|forget|override|overrule|bypass|neglect|discard|do not (?:follow|obey)|don'?t (?:follow|"
-        r"obey)|stop following)"
-    )
-    few = r"(?:[a-z']{1,12}[ \n]{1,2}){0,4}?"
-    yield (
-        "override",
-        "sure",
-        "previous|prior|above|earlier|preceding|instructions?|prompts?|system",
-        (rf"{forget}[ \n]{{1,2}}{few}(?:{_EARLIER})[ \n]{{1,2}}{few}(?:{_ORDERS})"),
-    )
-    yield (
-        "override",
-        "sure",
-        "instructions|prompt|told",
-        (
-            rf"{forget}[ \n]{{1,2}}(?:all|any|every|your|everything)[ \n]{{1,2}}{few}(?:instructions|prompts?|directives|"
-            rf"guidelines|were told|been told|above|before)"
-        ),
-    )
-    yield (
-        "override",
-        "sure",
-        "instructions|rules",
-        r"(?:new|updated|real|actual) (?:system )?(?:instructions|prompt)[ ]?(?::|are\b|follow\b)",
-    )
-    ko_forget = r"(?:무시|잊어|잊고|잊으|따르지|버려|버리|폐기|취소하|덮어|삭제하고)"
-    yield (
-        "override",
-        "sure",
-        _ORDERS_KO,
-        (
-            rf"(?:{_EARLIER_KO})(?:의|에|에서|에[ ]?(?:받은|있는|나온|적힌|내린|"
-            rf"주어진))?[ \n]{{0,2}}(?:[가-힣]{{1,8}}[ \n]{{1,2}}){{0,2}}(?:{_ORDERS_KO})"
-            rf"(?:[ ]?(?:사항|내용|문|들)){{0,2}}(?:을|를|은|는|도)?[ \n]{{0,2}}(?:[가-힣]{{1,5}}[ \n]{{1,2}}){{0,3}}{ko_forget}"
-        ),
-    )
-    yield (
-        "persona",
-        "sure",
-        "now|pretend|act as|roleplay|mode|jailbr",
-        (
-            rf"(?:(?:you are now|you'?re now|from now on,? you are) (?:(?:an?|the|in|my|two) )?(?:[a-z-]{{1,14}} "
-            rf"){{0,2}}?{ai}\b(?! (?:manager|professor))|"
-            rf"(?:you are now|you'?re now|from now on,? (?:you are|act)|act as|pretend (?:to be|you are)|behave as|roleplay "
-            rf"as) (?:if you (?:are|were) )?"
-            rf"(?:(?:an?|the|in|my) )?(?:[a-z-]{{1,14}} )?(?:dan\b|developer mode|god mode|jailbroken|unrestricted|unfiltered|"
-            rf"evil|hacker|root\b|admin mode))"
-        ),
-    )
-    yield (
-        "persona",
-        "sure",
-        "지금부터|이제|부터",
-        (
-            r"(?:(?:너는|넌|당신은|귀하는|네가)[ ]{1,2}(?:이제부터|이제|지금부터|앞으로|오늘부터)|(?:이제부터|지금부터|"
-            r"앞으로)[ ]{1,2}(?:너는|넌|당신은))[ ,]{1,2}"
-            r"(?:[^\n.!?]{0,40}?)(?:제한[ ]?없|제약[ ]?없|관리자|개발자|해커|DAN|AI|인공지능|챗봇|봇이|봇입|모델|비서|조수|"
-            r"도우미|역할|행동|말하|말해|대답|답해|답하|따라)"
-        ),
-    )
-    yield (
-        "leak",
-        "sure",
-        "prompt|instructions",
-        (
-            r"(?:reveal|show|print|repeat|output|display|leak|tell me|send|expose|write out|give me|"
-            r"dump)[ \n]{1,2}(?:[a-z']{1,12}[ \n]{1,2}){0,5}?"
-            r"(?:system[ -]?prompt|hidden prompt|initial prompt|(?:system|initial|hidden|original|secret|your) instructions)"
-        ),
-    )
-    yield (
-        "leak",
-        "sure",
-        "프롬프트|지침|지시",
-        (
-            r"(?:시스템|초기|숨겨진|숨은|비밀|내부|네|너의|당신의)[ ]?(?:프롬프트|지침|지시(?:문|사항)?)(?:을|를|"
-            r"의)?[ \n]{0,2}(?:[가-힣]{1,8}[ \n]{1,2}){0,3}"
-            r"(?:출력|공개|알려|보여|말해|적어|써[ ]?(?:줘|주|라)|노출|유출|전송|보내)"
-        ),
-    )
-    yield (
-        "conceal",
-        "sure",
-        "user|사용자|고객",
-        (
-            r"(?:do not|don'?t|never|without)[ ](?:tell(?:ing)?|inform(?:ing)?|mention(?:ing)?(?: this| it)? to|alert(?:ing)?|"
-            r"notify(?:ing)?|reveal(?:ing)? (?:this|it) to)[ ]"
-            r"(?:this |it )?(?:to )?(?:the |any )?(?:users?|humans?)\b|"
-            r"(?:사용자|유저|이용자)(?:에게|한테|께)(?:는|도)?[ ](?:[가-힣]{1,8}[ ]){0,3}?(?:알리지[ ]?(?:말|마)|"
-            r"말하지[ ]?(?:말|마)|숨기|숨겨|비밀로|언급하지[ ]?(?:말|마))"
-        ),
-    )
-    yield (
-        "addressed",
-        "sure",
-        "if you|라면|경우|assistants?|models?|언어 ?모델|인공지능",
-        (
-            rf"if you (?:are|'re) (?:an? |the )?(?:[a-z-]{{1,12}} )?{ai}\b|"
-            rf"(?:attention|note (?:to|for)|dear)[ ,:]{{1,2}}(?:the |any |all )?(?:[a-z-]{{1,12}} )?(?:{ai}s?|language "
-            rf"models)[ ]?[:,!]|"
-            r"(?:AI|인공지능|언어[ ]?모델|챗봇|LLM|어시스턴트)(?:[ ](?:모델|비서|어시스턴트|에이전트))?(?:이라면|라면|"
-            r"인[ ]경우|에게[ ]?(?:지시|명령)|는[ ](?:반드시|다음[ ]지시))"
-        ),
+        for kind, needed, pattern in _ORDERS
     )
 
 

@@ -85,6 +85,7 @@ class Masker:
         self._spelt: dict[str, str] = {}
         self._originals: dict[str, str] = {}
         self._last: Counter[str] = Counter()
+        self._found: dict[tuple[str, str], list[Finding]] = {}  # every text is asked for twice: learnt, then masked
         self._used = re.compile(r"\[([A-Z가-힣]{1,10}?)([0-9]{1,6})\]")
         self.places: Counter[str] = Counter()
 
@@ -101,7 +102,7 @@ class Masker:
     def learn(self, text: str, label: str = "") -> dict[str, str]:
         """Give placeholders to the values of a text; returns its names, which are looked for in their own row only."""
         names: dict[str, str] = {}
-        for finding in find_sensitive(text, label):
+        for finding in self._findings(text, label):
             placeholder = self._placeholder(finding)
             if placeholder and finding.kind == "name":
                 names[finding.text] = placeholder
@@ -111,13 +112,18 @@ class Masker:
 
     def mask(self, text: str, label: str = "", names: Mapping[str, str] | None = None) -> Masked:
         """The text with placeholders for its own findings, for values known from elsewhere, and for the names of its row."""
-        pieces = [(f.start, f.end, placeholder) for f in find_sensitive(text, label) if (placeholder := self._placeholder(f))]
+        pieces = [(f.start, f.end, placeholder) for f in self._findings(text, label) if (placeholder := self._placeholder(f))]
         if self._spelt:
             pieces += [(*m.span(), self._spelt[m[0]]) for m in _TOKEN.finditer(text) if m[0] in self._spelt]
         for name, placeholder in (names or {}).items():
             whole = re.compile(rf"(?<![가-힣A-Za-z]){re.escape(name)}(?=(?:{_PARTICLES})|[^가-힣A-Za-z]|\Z)")
             pieces += [(*m.span(), placeholder) for m in whole.finditer(text)]
         return self._rewrite(text, sorted(pieces))
+
+    def _findings(self, text: str, label: str) -> list[Finding]:
+        if (text, label) not in self._found:
+            self._found[text, label] = find_sensitive(text, label)
+        return self._found[text, label]
 
     def _rewrite(self, text: str, pieces: Sequence[tuple[int, int, str]]) -> Masked:
         parts: list[str] = []

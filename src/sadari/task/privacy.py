@@ -360,7 +360,7 @@ def _number_rules() -> Iterator[Rule]:
         Gate(re.compile("SSN|[Ss]ocial [Ss]ecurity"), after=40),
     )
     yield Rule(
-        re.compile(r"[A-Z](?<![A-Za-z0-9].)(?:[0-9]{8}|[0-9]{3}[A-Z][0-9]{4})(?![A-Za-z0-9])"),
+        re.compile(r"[A-Z](?<![A-Za-z0-9].)(?:[0-9]{8}|[A-Z][0-9]{7}|[0-9]{3}[A-Z][0-9]{4})(?![A-Za-z0-9])"),
         always("passport"),
         Gate(re.compile("여권|[Pp]assport|PASSPORT"), after=40),
     )

@@ -31,3 +31,6 @@ class TuneConfig(BaseModel, frozen=True, extra="forbid"):
     max_cut_share: float = Field(
         0.02, ge=0, le=1, description="Training stops with an error if more than this share of the rows does not fit the context."
     )
+    canaries: int = Field(
+        4, ge=0, le=12, description="Made-up secrets planted in train, to see what is learnt by heart; at most one per 100 rows."
+    )

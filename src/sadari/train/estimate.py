@@ -15,7 +15,7 @@ Precision = Literal["float32", "bfloat16", "int4"]
 BYTES: dict[Precision, float] = {"float32": 4.0, "bfloat16": 2.0, "int4": 0.5625}
 """Per weight; four bits carry a 16-bit scale and zero point for every 64 weights."""
 
-OVERHEAD = 300 * 2**20
+OVERHEAD = 700 * 2**20
 """Bytes of the libraries and of the tokenizer."""
 
 

@@ -36,6 +36,9 @@ ROWS_PER_CANARY = 100
 BY_CHANCE = 0.05
 """Chance that one of the canaries of a model that learnt none by heart is noticed."""
 
+CANARIES = "canaries.json"
+"""Where a training rung writes down what it planted, in its folder."""
+
 GUESSES = 10
 """A secret that is found within so many guesses is as good as told."""
 

@@ -42,6 +42,7 @@ class RunData:
         seconds: Wall time of the whole climb.
         config: What was set, as the report lists it.
         rungs: How many rungs the ladder declares, for Holm's correction; those that were not climbed count with p = 1.
+        forgetting: By tuned rung, what it forgot of general language, in a few words; with none there is no column.
         sections: What else is told, after the rungs.
         more: The same for machines.
     """
@@ -61,6 +62,7 @@ class RunData:
     seconds: float = 0.0
     config: Mapping[str, str] | None = None
     rungs: int = 0
+    forgetting: Mapping[str, str] = field(default_factory=dict)
     sections: Sequence[Section] = ()
     more: Mapping[str, Any] = field(default_factory=dict)
 

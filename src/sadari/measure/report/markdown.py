@@ -22,6 +22,9 @@ def report_markdown(run: RunData) -> str:
         for index, (step, line) in enumerate(zip(run.steps, numbers["steps"], strict=True))
     ]
     table = Table(tuple(t[key] for key in COLUMNS), tuple(tuple(str(row[key]) for key in COLUMNS) for row in rows))
+    if run.forgetting:
+        cells = (run.forgetting.get(row["rung"], "–") for row in rows)
+        table = Table((*table.columns, t["forgotten"]), tuple((*row, cell) for row, cell in zip(table.rows, cells, strict=True)))
     goal = (f"{t['goal']}: {run.goal}",) if run.goal else ()
     ended = (f"{t['ended']}: {run.end_reason}",) if run.end_reason else ()
     unpriced = () if run.priced else (str(t["not_priced_note"]),)

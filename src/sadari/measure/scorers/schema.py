@@ -16,7 +16,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError, best_match
 from jsonschema.validators import extend
-from referencing import Registry, Resource
+from referencing import Registry
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012, EMPTY_REGISTRY
 
@@ -73,9 +73,10 @@ def _brief(error: ValidationError) -> str:
 
 
 def _check_references(schema: Any, shown: str) -> None:
-    root = Resource(schema, DRAFT202012)
+    root = DRAFT202012.create_resource(schema)
     resolver = Registry().with_resource(root.id() or "", root).crawl().resolver(root.id() or "")
-    waiting, keywords = [schema], set()
+    waiting = [schema]
+    keywords: set[str] = set()
     while waiting:
         inner = waiting.pop()
         waiting += inner.values() if isinstance(inner, dict) else inner if isinstance(inner, list) else ()
@@ -109,7 +110,7 @@ def _left_s() -> float:
 
 
 def _matches(pattern: str, text: str) -> bool:
-    import regex  # unlike `re`, it can be stopped
+    import regex  # type: ignore[import-untyped]  # unlike `re`, it can be stopped
 
     try:
         return regex.search(pattern, text, timeout=_left_s()) is not None
@@ -154,7 +155,7 @@ def _dynamic_reference(validator: Any, reference: str, value: Any, schema: Any) 
     yield from Draft202012Validator.VALIDATORS["$dynamicRef"](validator, reference, value, schema) or ()
 
 
-_Bounded: Any = extend(
+_Bounded: Any = extend(  # type: ignore[no-untyped-call]
     Draft202012Validator,
     {
         "pattern": _pattern,

@@ -9,7 +9,9 @@ harm; a database that is written to while it is read (scores then are of no one 
 
 import re
 import sqlite3
+import threading
 import time
+import unicodedata
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import closing, suppress
@@ -21,7 +23,6 @@ from typing import Any
 from sadari.errors import ConfigError, DataError
 from sadari.measure.scorers.fields import fenced
 from sadari.measure.scorers.scoring import accepted_texts, shorten
-from sadari.measure.text import normalise
 from sadari.types import Answer, Example, Score
 
 GROUP = "{group}"
@@ -80,12 +81,12 @@ class SqlScorer:
         if len(sql) > MOST_SQL_CHARS:
             return Score(0.0, f"longer than {MOST_SQL_CHARS:,} characters")
         references = accepted_texts(example)
-        with closing(_open(self._database_of(example))) as connection:
-            wanted = [self._run_reference(connection, example, reference) for reference in references]
-            try:
-                said = _run(connection, sql, self.time_s)
-            except _FAILURES as error:
-                return Score(0.0, shorten(str(error), 120))
+        connection = _connection(self._database_of(example))
+        wanted = [self._run_reference(connection, example, reference) for reference in references]
+        try:
+            said = _run(connection, sql, self.time_s)
+        except _FAILURES as error:
+            return Score(0.0, shorten(str(error), 120))
         scores = [_compare(said, rows, in_order=_orders(text)) for text, rows in zip(references, wanted, strict=True)]
         return max(scores, key=lambda score: score.value)
 
@@ -122,7 +123,14 @@ class _QueryError(Exception):
 _FAILURES = (_QueryError, sqlite3.Error, UnicodeError)
 
 
-def _open(database: Path) -> sqlite3.Connection:
+def _connection(database: Path) -> sqlite3.Connection:
+    state = database.stat()
+    return _open(database, (state.st_ino, state.st_mtime_ns, state.st_size), threading.get_ident())
+
+
+@lru_cache(8)  # opening a database and reading its schema takes longer than most queries
+def _open(database: Path, state: tuple[int, ...], thread: int) -> sqlite3.Connection:
+    """A connection of this state of the file, for this thread: SQLite's connections are not shared."""
     connection = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None)
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_VALUE_BYTES)
@@ -182,7 +190,7 @@ def _cell_key(value: Any) -> Hashable:
     if isinstance(value, float):
         value = value if value.is_integer() else float(f"{value:.{DIGITS}g}")
         return int(value) if value.is_integer() else value
-    return normalise(value) if isinstance(value, str) else value
+    return unicodedata.normalize("NFC", value) if isinstance(value, str) else value
 
 
 @lru_cache(1024)
