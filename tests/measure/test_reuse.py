@@ -4,7 +4,7 @@ from math import log, pi, sqrt
 
 import pytest
 
-from sadari.measure.reuse import audit_count, level_after, report
+from sadari.measure.reuse import level_after, report
 
 
 def test_the_first_result_is_told() -> None:
@@ -52,9 +52,3 @@ def test_the_first_climb_has_the_whole_level_and_all_together_have_a_bounded_one
     assert sum(6 * level_after(climbs, 6) for climbs in range(10_000)) < 0.05 * pi**2 / 6
     with pytest.raises(ValueError, match="looks"):
         level_after(0, 0)
-
-
-def test_an_audit_is_kept_back_only_from_400_examples() -> None:
-    assert [audit_count(n) for n in (0, 399, 400, 1000, 100_000)] == [0, 0, 100, 250, 1000]
-    with pytest.raises(ValueError, match="fewer than 0"):
-        audit_count(-1)

@@ -64,11 +64,17 @@ _MODEL = r"(?:ai|llm|language[ ]model|chat[ ]?bot|assistant|gpt|chatgpt|claude|g
 _MODEL_KO = r"(?:AI|LLM|GPT|인공지능|언어[ ]?모델|챗봇|어시스턴트)(?:[ ](?:모델|비서|어시스턴트|에이전트))?"
 _FEW = r"(?:[a-z']{1,12}[ \n]{1,2}){0,4}?"  # words in between
 _FEW_KO = r"(?:[가-힣]{1,8}[ \n]{1,2}){0,3}?"
-_FORGET = r"(?:ignore|disregard|forget|override|overrule|bypass|neglect|discard|do[ ]not[ ](?:follow|obey)|don'?t[ ](?:follow|obey)|stop[ ]following)"
+_FORGET = (
+    r"(?:ignore|disregard|forget|override|overrule|bypass|neglect|discard|do[ ]not[ ](?:follow|obey)|don'?t[ ](?:follow|obey)|"
+    r"stop[ ]following)"
+)
 _FORGET_KO = r"(?:무시|잊어|잊고|잊으|따르지|버려|버리|폐기|취소하|덮어|삭제하고)"
 _EARLIER = r"(?:previous|prior|above|earlier|preceding|former|original|initial|existing|system|safety|foregoing|past|current)"
 _EARLIER_KO = r"(?:이전|기존|위|앞|앞선|지금까지|이제까지|원래|처음|초기|모든|시스템|상위|사전|현재)"
-_SAID = r"(?:instructions?|prompts?|directions?|directives?|commands?|messages?|guidelines?|guidance|rules?|training|context|conversation)"
+_SAID = (
+    r"(?:instructions?|prompts?|directions?|directives?|commands?|messages?|guidelines?|guidance|rules?|training|context|"
+    r"conversation)"
+)
 _SAID_KO = r"(?:지시|명령|지침|프롬프트|규칙|인스트럭션|가이드라인|설정값|대화)(?:[ ]?(?:사항|내용|문|들)){0,2}"
 
 _ORDERS: tuple[tuple[str, str, str], ...] = (
@@ -82,7 +88,8 @@ _ORDERS: tuple[tuple[str, str, str], ...] = (
         "override",
         "instructions|prompt|told|before|above",
         rf"""{_FORGET}[ \n]{{1,2}}(?:
-            (?:all|any|every|your|everything)[ \n]{{1,2}}{_FEW}(?:instructions|prompts?|directives|guidelines|were[ ]told|been[ ]told)
+            (?:all|any|every|your|everything)[ \n]{{1,2}}{_FEW}
+            (?:instructions|prompts?|directives|guidelines|were[ ]told|been[ ]told)
             | everything[ \n]{{1,2}}{_FEW}(?:above|before)
             | (?:the[ ]|all[ ])?(?:instructions|prompts?)[ ](?:above|before|so[ ]far|you[ ](?:were|have))
         )""",
@@ -108,10 +115,10 @@ _ORDERS: tuple[tuple[str, str, str], ...] = (
         "persona",
         "now|pretend|act as|roleplay|behave",
         rf"""(?:
-            (?:you[ ]are[ ]now|you'?re[ ]now|from[ ]now[ ]on,?[ ]you[ ]are)[ ](?:(?:an?|the|in|my|two)[ ])?(?:[a-z-]{{1,14}}[ ]){{0,2}}?
-            {_MODEL}\b(?![ ](?:manager|professor))
-            | (?:you[ ]are[ ]now|you'?re[ ]now|from[ ]now[ ]on,?[ ](?:you[ ]are|act)|act[ ]as|pretend[ ](?:to[ ]be|you[ ]are)|behave[ ]as|roleplay[ ]as)
-            [ ](?:if[ ]you[ ](?:are|were)[ ])?(?:(?:an?|the|in|my)[ ])?(?:[a-z-]{{1,14}}[ ])?
+            (?:you[ ]are[ ]now|you'?re[ ]now|from[ ]now[ ]on,?[ ]you[ ]are)[ ]
+            (?:(?:an?|the|in|my|two)[ ])?(?:[a-z-]{{1,14}}[ ]){{0,2}}?{_MODEL}\b(?![ ](?:manager|professor))
+            | (?:you[ ]are[ ]now|you'?re[ ]now|from[ ]now[ ]on,?[ ](?:you[ ]are|act)|act[ ]as|pretend[ ](?:to[ ]be|you[ ]are)|
+            behave[ ]as|roleplay[ ]as)[ ](?:if[ ]you[ ](?:are|were)[ ])?(?:(?:an?|the|in|my)[ ])?(?:[a-z-]{{1,14}}[ ])?
             (?:dan\b|developer[ ]mode|god[ ]mode|jailbroken|unrestricted|unfiltered|evil|hacker|root\b|admin[ ]mode)
         )""",
     ),
@@ -122,7 +129,8 @@ _ORDERS: tuple[tuple[str, str, str], ...] = (
             (?:너는|넌|당신은|귀하는|네가)[ ]{1,2}(?:이제부터|이제|지금부터|앞으로|오늘부터)
             | (?:이제부터|지금부터|앞으로)[ ]{1,2}(?:너는|넌|당신은)
         )[ ,]{1,2}[^\n.!?]{0,40}?(?:
-            제한[ ]?없|제약[ ]?없|관리자|개발자|해커|DAN|AI|인공지능|챗봇|봇이|봇입|모델|비서|조수|도우미|역할|행동|말하|말해|대답|답해|답하|따라
+            제한[ ]?없|제약[ ]?없|관리자|개발자|해커|DAN|AI|인공지능|챗봇|봇이|봇입|모델|비서|조수|도우미|
+            역할|행동|말하|말해|대답|답해|답하|따라
         )""",
     ),
     (
@@ -135,14 +143,16 @@ _ORDERS: tuple[tuple[str, str, str], ...] = (
     (
         "leak",
         "프롬프트|지침|지시",
-        rf"""(?:(?:시스템|초기|숨겨진|숨은|비밀|내부|네|너의|당신의)[ ]?(?:프롬프트|지침|지시(?:문|사항)?)|(?:위|이전|앞)의?[ ]?프롬프트)
+        rf"""(?:(?:시스템|초기|숨겨진|숨은|비밀|내부|네|너의|당신의)[ ]?(?:프롬프트|지침|지시(?:문|사항)?)
+            |(?:위|이전|앞)의?[ ]?프롬프트)
             (?:을|를|의)?[ \n]{{0,2}}{_FEW_KO}(?:출력|공개|알려|보여|말해|적어|써[ ]?(?:줘|주|라)|노출|유출|전송|보내|반복|복사)""",
     ),
     (
         "conceal",
         "user|human",
         r"""(?:do[ ]not|don'?t|never|without)[ ]
-            (?:tell(?:ing)?|inform(?:ing)?|mention(?:ing)?(?:[ ]this|[ ]it)?[ ]to|alert(?:ing)?|notify(?:ing)?|reveal(?:ing)?[ ](?:this|it)[ ]to)
+            (?:tell(?:ing)?|inform(?:ing)?|mention(?:ing)?(?:[ ]this|[ ]it)?[ ]to|alert(?:ing)?|notify(?:ing)?|
+            reveal(?:ing)?[ ](?:this|it)[ ]to)
             [ ](?:this[ ]|it[ ])?(?:to[ ])?(?:the[ ]|any[ ])?(?:users?|humans?)\b""",
     ),
     (
@@ -155,7 +165,8 @@ _ORDERS: tuple[tuple[str, str, str], ...] = (
         "addressed",
         "if you|attention|note|dear",
         rf"""(?:if[ ]you[ ](?:are|'re)[ ](?:an?[ ]|the[ ])?(?:[a-z-]{{1,12}}[ ])?{_MODEL}\b
-            | (?:attention|note[ ](?:to|for)|dear)[ ,:]{{1,2}}(?:the[ ]|any[ ]|all[ ])?(?:[a-z-]{{1,12}}[ ])?(?:{_MODEL}s?|language[ ]models)[ ]?[:,!])""",
+            | (?:attention|note[ ](?:to|for)|dear)[ ,:]{{1,2}}(?:the[ ]|any[ ]|all[ ])?(?:[a-z-]{{1,12}}[ ])?
+            (?:{_MODEL}s?|language[ ]models)[ ]?[:,!])""",
     ),
     (
         "addressed",

@@ -54,6 +54,7 @@ class AnswerSchema:
         except (ValueError, RecursionError) as error:
             raise ConfigError(f"{shown} is no JSON ({error}). Mend the file.") from error
         _check_references(schema, shown)
+        _check_patterns(schema, shown)
         return AnswerSchema(schema)
 
     def fault(self, value: Any) -> str:
@@ -75,21 +76,41 @@ def _brief(error: ValidationError) -> str:
 def _check_references(schema: Any, shown: str) -> None:
     root = DRAFT202012.create_resource(schema)
     resolver = Registry().with_resource(root.id() or "", root).crawl().resolver(root.id() or "")
-    waiting = [schema]
-    keywords: set[str] = set()
-    while waiting:
-        inner = waiting.pop()
-        waiting += inner.values() if isinstance(inner, dict) else inner if isinstance(inner, list) else ()
-        keywords.update(inner if isinstance(inner, dict) else ())
-        for reference in (inner.get("$ref"), inner.get("$dynamicRef")) if isinstance(inner, dict) else ():
+    for inner in _objects(schema):
+        for reference in (inner.get("$ref"), inner.get("$dynamicRef")):
             try:
                 if isinstance(reference, str):
                     resolver.lookup(reference)
             except Unresolvable as error:
                 remedy = "Nothing is fetched: copy what it names into `$defs` of this file"
                 raise ConfigError(f"{shown}: $ref {reference!r} leads nowhere in this file. {remedy}.") from error
+
+
+def _check_patterns(schema: Any, shown: str) -> None:
+    import regex  # type: ignore[import-untyped]
+
+    keywords = {keyword for inner in _objects(schema) for keyword in inner}
     if {"patternProperties", "unevaluatedProperties"} <= keywords:  # the one place where a pattern could not be stopped
         raise ConfigError(f"{shown}: patternProperties beside unevaluatedProperties is not read. Use additionalProperties.")
+    for inner in _objects(schema):
+        named = inner.get("patternProperties")
+        for pattern in (inner.get("pattern"), *(named if isinstance(named, dict) else ())):
+            try:
+                regex.compile(pattern if isinstance(pattern, str) else "")
+            except regex.error as error:
+                raise ConfigError(f"{shown}: {pattern!r} is no pattern: {error}. Mend it.") from error
+
+
+def _objects(schema: Any) -> Iterator[dict[str, Any]]:
+    """Every object in the schema, wherever it stands."""
+    waiting = [schema]
+    while waiting:
+        inner = waiting.pop()
+        if isinstance(inner, dict):
+            yield inner
+            waiting += inner.values()
+        elif isinstance(inner, list):
+            waiting += inner
 
 
 # --- keywords that could run for ever ------------------------------------------------------------------------------------
