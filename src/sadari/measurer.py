@@ -8,6 +8,7 @@ from pathlib import Path
 from sadari.answer import Engine
 from sadari.files import kept, to_json
 from sadari.measure import Asked, make_scorecard
+from sadari.measure.llm_judge import JudgeScorer, check_tally, tally_reasons
 from sadari.task import Task
 from sadari.types import Answer, Device, Example, Scorecard, Scorer, System
 
@@ -58,9 +59,16 @@ class Measurer:
         return replace(card, latencies_s=tuple(a.latency_s for a in alone.answers))
 
     def in_batches(self, rung: str, system: System, examples: Sequence[Example]) -> Scorecard:
-        """The scorecard with the latencies of batches, for choosing on validation."""
+        """The scorecard with the latencies of batches, for choosing on validation.
+
+        Raises:
+            ModelError: If a judge failed so often that the scores say nothing; what it has judged is kept.
+        """
         answers, seconds = self.answers(rung, system, examples)
-        return make_scorecard(rung, self.scorer, examples, Asked(answers, seconds, device_of(system)), self.task.money)
+        card = make_scorecard(rung, self.scorer, examples, Asked(answers, seconds, device_of(system)), self.task.money)
+        if isinstance(self.scorer, JudgeScorer):
+            check_tally(tally_reasons(card.reasons))
+        return card
 
     def answers(self, rung: str, system: System, examples: Sequence[Example]) -> tuple[list[Answer], float]:
         """The answers, in order, and the wall seconds they took."""

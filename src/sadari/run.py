@@ -31,7 +31,7 @@ from sadari.measure.report import RunData, failing_examples
 from sadari.measurer import Measurer, Prediction, Tell, device_of
 from sadari.mini import MINI_PATH
 from sadari.model import load_model
-from sadari.review import REVIEW, RUN, Climbed, Review, review, write_reports
+from sadari.review import REVIEW, RUN, Climbed, Review, calibrate, review, write_reports
 from sadari.rungs import TRAINED, BaselineRung, SeededRung, check_options, make_rung
 from sadari.task import Task
 from sadari.types import (
@@ -98,6 +98,7 @@ def _climb_in(folder: Path, task: Task, options: ClimbOptions, tell: Tell) -> It
     scorer = scorer_of(task)
     engine = Engine(_load)
     measurer = Measurer(engine, scorer, task, folder / "pieces", tell)
+    calibration = calibrate(task, scorer_of(task), folder)
     documents = _write_documents(task, folder)
     start = kept(folder / "start.json", System, lambda: _start(task, engine))
     budget_s = QUICK_TIME_S if options.quick else task.budget.time_s
@@ -132,7 +133,7 @@ def _climb_in(folder: Path, task: Task, options: ClimbOptions, tell: Tell) -> It
     winner = max(s.index for s in steps if s.index == 0 or s.verdict.taken)
     if not (folder / "best").exists():
         save_bundle(steps[winner].built.system, folder / "best")
-    climbed = Climbed(task, steps, winner, folder.parent, folder, options.quick)
+    climbed = Climbed(task, steps, winner, folder.parent, folder, options.quick, calibration)
     kept(folder / REVIEW, Review, lambda: review(climbed, measurer, tell))
     kept(folder / RUN, RunData, lambda: _run_data(climbed, options, scorer))
     write_reports(folder)

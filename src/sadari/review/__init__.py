@@ -2,7 +2,8 @@
 
 from sadari.review.chapters import chapters
 from sadari.review.data import Audit, Reuse, Review, Tuning
+from sadari.review.judge import calibrate
 from sadari.review.look import Climbed, review
 from sadari.review.write import REVIEW, RUN, write_reports
 
-__all__ = ["REVIEW", "RUN", "Audit", "Climbed", "Reuse", "Review", "Tuning", "chapters", "review", "write_reports"]
+__all__ = ["REVIEW", "RUN", "Audit", "Climbed", "Reuse", "Review", "Tuning", "calibrate", "chapters", "review", "write_reports"]

@@ -13,11 +13,13 @@ from sadari.looks import looks_at, name_of_test
 from sadari.measure import Rule, judge
 from sadari.measure.abstention import abstention_report
 from sadari.measure.bill import Offer, offers_of
+from sadari.measure.calibration import Calibration
 from sadari.measure.citations import citation_report
 from sadari.measure.cost import build_money
 from sadari.measure.failures import cluster_failures
 from sadari.measure.forgetting import Forgetting, Probe, compare_probes, probe_model
 from sadari.measure.leaks import SHORTEST, Leak, find_leaks, make_secret
+from sadari.measure.llm_judge import JudgeScorer
 from sadari.measure.overfitting import overfitting
 from sadari.measure.payoff import ReferenceShare, reference_shares, what_if
 from sadari.measure.reuse import Reported, level_after, report
@@ -29,6 +31,7 @@ from sadari.measurer import Measurer, Tell
 from sadari.model.local import LocalModel
 from sadari.prompt.instructions import grounded_instruction
 from sadari.review.data import Audit, Citations, Reuse, Review, Tuning
+from sadari.review.judge import judged
 from sadari.rungs import TRAINED
 from sadari.task import Task
 from sadari.task.credentials import find_credentials
@@ -52,6 +55,7 @@ class Climbed:
         runs: The folder of all runs of the task, with the log of looks.
         folder: Where this run's files are.
         quick: Leave out what takes long: what tuning did beside its task.
+        calibration: Of the judge, if there is one and people judged some answers too.
     """
 
     task: Task
@@ -60,6 +64,7 @@ class Climbed:
     runs: Path
     folder: Path
     quick: bool = False
+    calibration: Calibration | None = None
 
     @property
     def best(self) -> Step:
@@ -76,7 +81,7 @@ def review(climbed: Climbed, measurer: Measurer, tell: Tell) -> Review:
     task, best = climbed.task, climbed.best
     answers, _ = measurer.answers(best.rung, best.built.system, task.test)
     references = _references(climbed, measurer, tell)
-    offers = offers_of(climbed.steps, _local_device(climbed), labelled=len(task.train))
+    offers = _offers(climbed, measurer)
     failures = cluster_failures(best.scorecard, task.test, answers, climbed.steps, language=task.language)
     shown = {name for group in failures for name in group.examples}
     return Review(
@@ -94,6 +99,19 @@ def review(climbed: Climbed, measurer: Measurer, tell: Tell) -> Review:
         citations=_citations(task, answers),
         tunings=() if climbed.quick else tuple(_tuning(s, climbed, measurer, tell) for s in climbed.steps if s.rung in TRAINED),
         leaks=_leaks(climbed, answers),
+        judged=judged(climbed.steps, measurer.scorer, climbed.calibration),
+    )
+
+
+def _offers(climbed: Climbed, measurer: Measurer) -> tuple[Offer, ...]:
+    """The steps as a buyer sees them; what the judge's tokens cost is paid by whoever came to measure, from the first rung on."""
+    offers = offers_of(climbed.steps, _local_device(climbed), labelled=len(climbed.task.train))
+    if not isinstance(measurer.scorer, JudgeScorer):
+        return offers
+    tokens = measurer.scorer.rulings.paid_in_all
+    return tuple(
+        replace(offer, investment=replace(offer.investment, judge_tokens=tokens)) if index and offer.investment else offer
+        for index, offer in enumerate(offers)
     )
 
 

@@ -27,8 +27,8 @@ def read(folder: Path, schema: Any) -> AnswerSchema:
         ({"$ref": "https://example.com/order.json"}, r"\$ref 'https://example.com/order.json' leads nowhere in this file"),
         ({"properties": {"a": {"$ref": "file:///etc/passwd"}}}, "Nothing is fetched"),
         ({"$ref": "#/$defs/order"}, "leads nowhere"),
-        ({"properties": {"a": {"pattern": "("}}}, r"'\(' is no pattern"),
-        ({"patternProperties": {"[": {}}}, "is no pattern"),
+        ({"properties": {"a": {"pattern": "("}}}, r"'\(' is not a 'regex'"),
+        ({"patternProperties": {"[": {}}}, r"'\[' is not a 'regex'"),
         ({"patternProperties": {"^a": {}}, "unevaluatedProperties": False}, "Use additionalProperties"),
     ],
 )

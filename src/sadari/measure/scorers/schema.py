@@ -87,18 +87,9 @@ def _check_references(schema: Any, shown: str) -> None:
 
 
 def _check_patterns(schema: Any, shown: str) -> None:
-    import regex  # type: ignore[import-untyped]
-
     keywords = {keyword for inner in _objects(schema) for keyword in inner}
     if {"patternProperties", "unevaluatedProperties"} <= keywords:  # the one place where a pattern could not be stopped
         raise ConfigError(f"{shown}: patternProperties beside unevaluatedProperties is not read. Use additionalProperties.")
-    for inner in _objects(schema):
-        named = inner.get("patternProperties")
-        for pattern in (inner.get("pattern"), *(named if isinstance(named, dict) else ())):
-            try:
-                regex.compile(pattern if isinstance(pattern, str) else "")
-            except regex.error as error:
-                raise ConfigError(f"{shown}: {pattern!r} is no pattern: {error}. Mend it.") from error
 
 
 def _objects(schema: Any) -> Iterator[dict[str, Any]]:
