@@ -1,6 +1,7 @@
 """The scorer that the references call for."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
@@ -66,6 +67,7 @@ class Settings:
     database: str | None = None
     time_s: float = 5.0
     judge: Judge | None = None
+    aliases: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def test_a_named_scorer_is_taken_and_an_unknown_name_lists_the_known() -> None:

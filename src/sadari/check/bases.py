@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from sadari.check.machine import Machine
-from sadari.model.choices import BaseModel, suggest_models
+from sadari.model.choices import BaseModel, Licence, suggest_models
 from sadari.task import Task
 from sadari.train.estimate import Method, Precision, serving_memory, training_memory
 
@@ -28,9 +28,9 @@ class Base:
     full: float
 
 
-def suggest_bases(task: Task, machine: Machine) -> tuple[Base, ...]:
+def suggest_bases(task: Task, machine: Machine, licence: Licence = "any") -> tuple[Base, ...]:
     """The models that run here, the one to try first at the top."""
-    return tuple(_base(model) for model in suggest_models(machine.memory_gib, task.language))
+    return tuple(_base(model) for model in suggest_models(machine.memory_gib, task.language, licence))
 
 
 def _base(model: BaseModel) -> Base:

@@ -22,6 +22,7 @@ from sadari.check.repeats import remark_repeats
 from sadari.errors import DataError, TrainingError
 from sadari.files import write_lines
 from sadari.model import load_model
+from sadari.model.choices import Licence
 from sadari.model.local import LocalModel
 from sadari.model.shape import shape_of
 from sadari.run import check_climb, scorer_of
@@ -39,10 +40,12 @@ class CheckOptions:
     Args:
         deep: Measure a learning curve and the speed of this machine: seconds to minutes.
         models: Suggest base models also where the task names one.
+        licence: What their licences must allow at least.
     """
 
     deep: bool = False
     models: bool = False
+    licence: Licence = "any"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +144,7 @@ def check_task(task: Task, options: CheckOptions) -> Checkup:
         machine,
         speed,
         growth,
-        suggest_bases(task, machine) if options.models or task.model == "mini" else (),
+        suggest_bases(task, machine, options.licence) if options.models or task.model == "mini" else (),
         tuple(sorted(remarks, key=lambda r: ("error", "warning", "info").index(r.level))),
     )
 

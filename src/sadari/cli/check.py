@@ -1,6 +1,7 @@
 """`sadari check`: is the data fit to learn from and to judge with, is tuning the right tool, and what will it cost?"""
 
 from collections.abc import Sequence
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,11 +20,20 @@ SHOWN_LABELS = 5
 _STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 
 
+class Licence(Enum):
+    """What the licence of a base model must allow at least."""
+
+    any = "any"
+    commercial = "commercial"
+    open = "open"
+
+
 def check(
     task: Annotated[Path, typer.Argument(help="Task folder, or its sadari.yaml.")] = Path("."),
     json: Annotated[bool, typer.Option("--json", help="Print the findings, with all their rows, as one JSON document.")] = False,
     deep: Annotated[bool, typer.Option("--deep", help="Also measure a learning curve and this machine's speed.")] = False,
     models: Annotated[bool, typer.Option("--models", help="Suggest base models that this machine can run.")] = False,
+    licence: Annotated[Licence, typer.Option(help="What the licences of suggested models must allow at least.")] = Licence.any,
 ) -> None:
     """Read the whole task and say what is wrong with it, all at once, before anything is spent.
 
@@ -33,7 +43,7 @@ def check(
     from sadari.check import CheckOptions, check_task
     from sadari.task import load_task
 
-    found = check_task(load_task(task), CheckOptions(deep, models))
+    found = check_task(load_task(task), CheckOptions(deep, models, licence.value))
     if json:
         print_json(found.as_json())
         return

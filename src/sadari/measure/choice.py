@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Literal, Protocol
@@ -83,6 +83,8 @@ class Scoring(Protocol):
     @property
     def time_s(self) -> float: ...
     @property
+    def aliases(self) -> Mapping[str, Sequence[str]]: ...
+    @property
     def judge(self) -> JudgeScoring | None: ...
 
 
@@ -120,8 +122,8 @@ def choose_scorer(
     makers: dict[str, Callable[[], Scorer]] = {
         "label": LabelScorer,
         "number": lambda: NumberScorer(settings.tolerance if settings else 0.0),
-        "short_answer": ShortAnswerScorer,
-        "short_answer_f1": ShortAnswerF1Scorer,
+        "short_answer": lambda: ShortAnswerScorer(aliases=settings.aliases if settings else {}),
+        "short_answer_f1": lambda: ShortAnswerF1Scorer(aliases=settings.aliases if settings else {}),
         "text": TextScorer,
         "rouge": RougeScorer,
         "json": lambda: JsonScorer(_schema(settings, folder)),

@@ -49,9 +49,11 @@ class BaseModel:
         return (0.5625 * self.shape.layers * self.shape.layer_matrices + 2 * embeddings) / 2**30
 
 
-def suggest_models(
-    memory_gib: float, language: Literal["ko", "en"] = "ko", licence: Literal["any", "commercial", "open"] = "any"
-) -> tuple[BaseModel, ...]:
+Licence = Literal["any", "commercial", "open"]
+"""What the licence of a base model must allow at least."""
+
+
+def suggest_models(memory_gib: float, language: Literal["ko", "en"] = "ko", licence: Licence = "any") -> tuple[BaseModel, ...]:
     """Models that run in this memory at least in four bits, the one to try first at the top.
 
     Order: 1.5 to 3 billion parameters, then smaller, then larger; within each, for Korean, those made for it first; licences that

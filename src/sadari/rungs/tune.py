@@ -11,6 +11,7 @@ import numpy as np
 from sadari.answer import Answerer
 from sadari.errors import ModelError, TrainingError
 from sadari.files import kept
+from sadari.measure.scorers import score_answers
 from sadari.model.local import LocalModel
 from sadari.rungs.retrieval import SENTENCE, grounded
 from sadari.rungs.search import with_threshold
@@ -91,8 +92,8 @@ class TuneRung:
 
         def look() -> tuple[float, float]:
             answers = answerer.answer(looked_at)
-            score = fmean(workshop.scorer.score(e, a).value for e, a in zip(looked_at, answers, strict=True))
-            return score, tuned.loss(held_out)
+            scores = score_answers(workshop.scorer, list(zip(looked_at, answers, strict=True)))
+            return fmean(score.value for score in scores), tuned.loss(held_out)
 
         done = fit(job, plan, look)
         system, quoting = self._choose_decoding(system.with_(**tuned.save(workdir)), looked_at)

@@ -149,6 +149,9 @@ class ScoreConfig(_Options):
         default=None, description="For SQL: the SQLite file that is asked; `{group}` in it stands for the group of the row."
     )
     time_s: Seconds = Field(default=5.0, alias="time", description="For SQL: longest time of one query.")
+    aliases: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict, description="For short answers: other spellings of one thing, `{서울특별시: [서울, 서울시]}`."
+    )
     judge: JudgeConfig | None = Field(default=None, description="For `by: judge`: the model that judges, and its rubric.")
 
     @model_validator(mode="after")

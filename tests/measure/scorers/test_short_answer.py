@@ -18,3 +18,10 @@ def test_a_short_answer_is_right_with_its_particles_and_partly_right_by_characte
     assert value(ShortAnswerF1Scorer(kiwi), "이순신 장군", "이순신") == pytest.approx(2 * 3 / (5 + 3))
     assert value(ShortAnswerF1Scorer(kiwi), "", "이순신") == 0
     assert "kiwi" in ShortAnswerScorer(kiwi).name
+
+
+def test_aliases_of_the_task_count_in_both_directions() -> None:
+    scorer = ShortAnswerScorer(aliases={"서울특별시": ("서울", "서울시")})
+    asked = Example("1", (Message("user", "수도는?"),), Reference(("서울시",)))
+    assert [scorer.score(asked, Answer(text)).value for text in ("서울특별시입니다", "서울", "부산")] == [1.0, 1.0, 0.0]
+    assert scorer.name.endswith("; 1 aliases)")
