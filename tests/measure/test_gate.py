@@ -69,8 +69,26 @@ def test_many_slices_are_held_to_a_stronger_level(card: Card) -> None:
     assert "slice s0" not in failed(gate(card(old), card(new), GateRule(), slices))
 
 
-def test_more_crashes_are_a_regression(card: Card) -> None:
-    assert failed(gate(card([1.0] * 20), card([1.0] * 20, failures=1), GateRule())) == ["failures"]
+def test_more_crashes_are_a_regression_and_one_timeout_is_not(card: Card) -> None:
+    # Five more where there were none: 2 * 2^-5 - 2^-5 = 0.031; four more: 0.0625.
+    old = card([1.0] * 200)
+    assert failed(gate(old, card([1.0] * 200, failures=5), GateRule())) == ["failures"]
+    assert failed(gate(old, card([1.0] * 200, failures=4), GateRule())) == []
+    assert failed(gate(card([1.0] * 200, failures=5), old, GateRule())) == []
+
+
+def test_a_large_slice_that_breaks_altogether_is_found(card: Card) -> None:
+    count = 1_200  # McNemar's p is below the smallest number: 0.0, which is not "no p"
+    old, new = card([1.0] * count + [0.0] * 1_300), card([0.0] * count + [1.0] * 1_300)
+    ids = [f"test-{i:03}" for i in range(count)]
+    assert failed(gate(old, new, GateRule(), {"refund": ids})) == ["slice refund"]
+
+
+def test_groups_that_only_the_candidate_names_are_counted_as_groups(card: Card) -> None:
+    old, new = card([1.0] * 32), card([0.0] * 8 + [1.0] * 24)
+    assert failed(gate(old, new, GateRule())) == ["quality"]
+    grouped = replace(new, groups=tuple("abcd"[i // 8] for i in range(32)))
+    assert failed(gate(old, grouped, GateRule())) == []
 
 
 def test_arms_on_other_examples_are_refused(card: Card) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from sadari.measure.scorecard import mean_of_seeds
+from sadari.measure.scorecard import mean_of_seeds, part_of, served
 from sadari.rungs import SeededRung
-from sadari.types import Built, Example, Scorecard, System
+from sadari.types import Built, Curve, Example, Scorecard, System
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Trainer:
             self.fails = False
             raise KeyboardInterrupt
         self.built.append(workdir)
-        return Built(System(f"{incumbent.model}+{self.seed}"), notes=(f"seed {self.seed}",))
+        return Built(System(f"{incumbent.model}+{self.seed}"), notes=(f"seed {self.seed}",), curves=(Curve("loss", ((1, float(self.seed)),)),))
 
 
 def test_the_first_seed_is_served_and_the_others_are_measured_with_it(tmp_path: Path) -> None:
@@ -56,3 +56,33 @@ def test_quality_is_the_mean_over_the_seeds_never_the_best() -> None:
     assert pooled.by_seed == ((1.0, 1.0), (0.0, 1.0))
     assert (pooled.failures, pooled.cost_per_request) == (2, 2.0)
     assert mean_of_seeds([card(1.0, 0.0)]).by_seed == ()
+
+
+def test_the_curves_of_every_seed_keep_apart_and_those_of_the_served_one_keep_their_name(tmp_path: Path) -> None:
+    built = SeededRung([Trainer(0), Trainer(1)]).build(System("mini"), [], [], tmp_path)
+    assert built.curves == (Curve("loss", ((1, 0.0),)), Curve("loss (seed 2)", ((1, 1.0),)))
+
+
+def seeds(*rows: tuple[float, ...]) -> Scorecard:
+    n = len(rows[0])
+    ids = tuple(f"t{i}" for i in range(n))
+    return mean_of_seeds(
+        [Scorecard("lora", "label", ids, row, ("",) * n, (), (0,) * n, (0,) * n, 0, 0.0, 1.0, 0.0, 2.0) for row in rows]
+    )
+
+
+def test_the_interval_of_the_mean_knows_that_seeds_differ() -> None:
+    half = (1.0, 0.0) * 100
+    alike, apart = seeds(half, half, half), seeds((1.0,) * 200, half, (0.0,) * 200)
+    assert alike.quality == apart.quality == 0.5
+    # Seeds of 0, 1/2 and 1: by Student with 2 degrees of freedom, the mean could be anything.
+    assert alike.high - alike.low < 0.2
+    assert (apart.low, apart.high) == (0.0, 1.0)
+    half_of_it = part_of(apart, range(100))
+    assert (half_of_it.low, half_of_it.high) == (0.0, 1.0)
+
+
+def test_what_is_served_is_the_first_seed_and_not_the_best() -> None:
+    card = seeds((0.0, 1.0), (1.0, 1.0), (1.0, 1.0))
+    assert served(card).scores == (0.0, 1.0)
+    assert served(served(card)) == served(card)

@@ -102,11 +102,11 @@ def slices_caution(slices: Sequence[Slice], *, language: Literal["ko", "en"] = "
 _CAUTIONS = {
     "ko": (
         "{looked}개 부분을 함께 보았으므로 p는 Holm 방법으로 보정했습니다. 구간은 보정하지 않았습니다. "
-        "{few}개 미만인 부분 {small}개는 판단하기에 너무 작습니다. 부분은 약한 곳을 찾는 데 쓰고, 판정은 전체 점수로 합니다."
+        "{few}개 미만인 부분 {small}개는 너무 작아 보이지 않습니다. 부분은 약한 곳을 찾는 데 쓰고, 판정은 전체 점수로 합니다."
     ),
     "en": (
         "{looked} slices were looked at together, so p is adjusted after Holm; the intervals are not. {small} of them hold fewer "
-        "than {few} examples, too few to judge. Slices show where to look; the verdict rests on all examples."
+        "than {few} examples, too few to judge, and are not shown. Slices show where to look; the verdict rests on all examples."
     ),
 }
 

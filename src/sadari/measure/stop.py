@@ -64,16 +64,17 @@ class StopAdvice:
 
     def words(self, language: Literal["ko", "en"]) -> str:
         """The rule with its numbers, in one or two sentences."""
-        needed, optimistic = f"{100 * self.needed:.1f}", f"{100 * self.optimistic:.1f}"
-        why = _WHY[self.rule][language]
+        optimistic, why = f"{100 * self.optimistic:.1f}", _WHY[self.rule][language]
         if language == "ko":
+            needed = f"최소 {100 * self.needed:.1f}%p 올라야" if self.needed >= 0.001 else "조금이라도(0.1%p 미만) 오르면"
             unpriced = "" if self.is_priced else " (가격이 없는 비용은 빼고 계산)"
             end = "그래서 여기서 멈춥니다." if self.stops else "그래서 계속할 만합니다."
-            return f"다음 단계는 최소 {needed}%p 올라야 이득입니다{unpriced}. 90% 낙관 추정은 {optimistic}%p입니다({why}). {end}"
+            return f"다음 단계는 {needed} 이득입니다{unpriced}. 90% 낙관 추정은 {optimistic}%p입니다({why}). {end}"
+        needed = f"at least {100 * self.needed:.1f} points" if self.needed >= 0.001 else "less than 0.1 points"
         unpriced = " (costs without a price left out)" if not self.is_priced else ""
         end = "The climb stops here." if self.stops else "It is worth a try."
         return (
-            f"The next rung would have to gain at least {needed} points to pay{unpriced}: "
+            f"The next rung would have to gain {needed} to pay{unpriced}: "
             f"its 90 % optimistic estimate is {optimistic} ({why}). {end}"
         )
 

@@ -1,6 +1,7 @@
 """The review as sections of the report, in Korean or English."""
 
 from collections.abc import Callable, Sequence
+from math import ceil
 from typing import Literal
 
 from sadari.measure.bill import unpriced_words
@@ -65,7 +66,7 @@ def _money(review: Review, words: Words) -> Section | None:
     text = [
         _say(
             words,
-            f"{first.name}을(를) {first.against} 대신 쓸 때의 손익입니다. 한 번 드는 비용은 {words.money(first.paid_once)}입니다. "
+            f"{first.against} 대신 {first.name} 단계를 쓸 때의 손익입니다. 한 번 드는 비용은 {words.money(first.paid_once)}입니다. "
             "순이익의 범위는 품질·토큰·시간을 함께 재표집한 것입니다.",
             f"What {first.name} earns in place of {first.against}. Paid once: {words.money(first.paid_once)}. The range of the "
             "net comes from resampling quality, tokens and seconds together.",
@@ -81,8 +82,8 @@ def _money(review: Review, words: Words) -> Section | None:
 def _payoff_row(payoff: Payoff, words: Words) -> tuple[str, ...]:
     never = _say(words, "회수 못 함", "never")
     tenths = [words.money(value) for value in payoff.net_tenths if value is not None]
-    months = "–" if payoff.payback_months is None else f"{payoff.payback_months:,.1f}"
-    requests = "–" if payoff.break_even_requests is None else f"{payoff.break_even_requests:,.0f}"
+    months = "–" if payoff.payback_months is None else _rounded(payoff.payback_months)
+    requests = "–" if payoff.break_even_requests is None else f"{ceil(payoff.break_even_requests):,}"
     return (
         "–" if payoff.requests_per_month is None else f"{payoff.requests_per_month:,.0f}",
         words.money(payoff.net_per_month),
@@ -91,6 +92,10 @@ def _payoff_row(payoff: Payoff, words: Words) -> tuple[str, ...]:
         never if payoff.never_pays else months,
         never if payoff.never_pays else requests,
     )
+
+
+def _rounded(months: float) -> str:
+    return "< 0.1" if months < 0.1 else f"{months:,.1f}"
 
 
 def _references(review: Review, words: Words) -> Section | None:
@@ -255,9 +260,10 @@ def _slices(review: Review, words: Words) -> Section | None:
             words.share(s.winner),
             words.between(words.share(s.winner_low), words.share(s.winner_high)),
             words.points(s.gain),
-            _say(words, "너무 적음", "too few") if s.p_value is None else format_p(s.p_value),
+            "–" if s.p_value is None else format_p(s.p_value),
         )
         for s in review.slices
+        if not s.is_too_few
     )
     caution = slices_caution(review.slices, language=words.language)
     return Section("slices", _say(words, "부분별 품질", "Quality by slice"), (caution,), (), (Table(columns, rows),))
