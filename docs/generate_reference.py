@@ -7,25 +7,28 @@ import argparse
 import inspect
 import sys
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+import typer
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from sadari.cli.gate import REGRESSION
 from sadari.cli.main import INTERRUPTED, app
 from sadari.errors import SadariError
 from sadari.rungs import IMPLEMENTED, PromptConfig, RetrievalConfig
 from sadari.task import formats
-from sadari.task.config import TASK_FILE, Seconds, TaskConfig
+from sadari.task.config import TASK_FILE, Seconds, TaskConfig, parse_duration
 from sadari.train import TuneConfig
 
 PAGE = Path(__file__).with_name("reference.md")
 RUNGS: dict[str, type[BaseModel]] = {"prompt": PromptConfig, "retrieval": RetrievalConfig, "lora": TuneConfig, "full": TuneConfig}
 
 RUN_FOLDER = """\
-`TASK/runs/<n>` holds one climb. Nothing in it is overwritten once it is whole; a new climb gets the next number.
+`TASK/runs/<n>` holds one climb. What was measured in it is never overwritten once it is whole; a new climb gets the next number.
 
 | path | what it is |
 | --- | --- |
@@ -33,9 +36,17 @@ RUN_FOLDER = """\
 | `steps/<i>-<rung>/` | what was built, with `work/` for models and checkpoints, and its `scorecard.json` and `verdict.json` |
 | `pieces/` | answers, 32 at a time, as they came: what a resumed climb starts from |
 | `predictions/<i>-<rung>.jsonl` | every test answer with its citations, score and reason |
+| `calibration.json` | with a judge and its labels: how often judge and people agree |
+| `probes/` | what each tuned model made of the general probe and of its canaries |
+| `run.json`, `review.json` | all figures of the climb, and of the review after it: what the reports are written from |
 | `report.html` | the report, one file that needs no network |
-| `report.json` | what `sadari climb --json` prints |
+| `report.md` | the same in Markdown |
+| `report.json` | the same for machines: what `sadari climb --json` prints |
 | `best/` | the winner as a bundle: `system.json`, and the adapter, model, documents and examples it needs |
+| `best/MODEL_CARD.md` | the winner's model card |
+
+`sadari report --language` writes `report.html`, `report.md` and the card anew. Beside the runs stand `looks.jsonl`, every look of a
+climb at the test set, and `judge.jsonl`, what a judge has ruled; all climbs of the task share them.
 """
 
 
@@ -80,19 +91,19 @@ def page() -> str:
 # --- options -----------------------------------------------------------------------------------------------------------
 
 
-def _options(model: type[BaseModel]) -> Iterator[str]:
+def _options(model: type[BaseModel], under: str = "") -> Iterator[str]:
     yield _option_table(model)
     for name, field in model.model_fields.items():
         inner = next(_models(field.annotation), None)
         if inner is not None and name != "ladder":
-            yield f"### `{name}`"
+            yield f"### `{under}{name}`"
             yield (inspect.getdoc(inner) or "").strip()
-            yield _option_table(inner)
+            yield from _options(inner, f"{under}{name}.")
 
 
 def _option_table(model: type[BaseModel]) -> str:
     rows = [
-        f"| `{field.alias or name}` | {_type_name(field.annotation)} | {_default(field)} | {_cell(field.description or '')} |"
+        f"| `{field.alias or name}` | {_field_type(field)} | {_default(field)} | {_cell(field.description or '')} |"
         for name, field in model.model_fields.items()
     ]
     return "\n".join(["| option | type | default | meaning |", "| --- | --- | --- | --- |", *rows])
@@ -113,6 +124,11 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
         yield annotation
     for inner in get_args(annotation):
         yield from _models(inner)
+
+
+def _field_type(field: Any) -> str:
+    is_time = any(getattr(part, "func", None) is parse_duration for part in field.metadata)  # of a field that may not be null
+    return "time" if is_time else _type_name(field.annotation)
 
 
 def _type_name(annotation: Any) -> str:
@@ -141,7 +157,7 @@ def _default(field: Any) -> str:
     value = field.get_default(call_default_factory=True)
     if isinstance(value, tuple):
         value = [getattr(item, "name", item) for item in value]
-    if value is None or value == [] or value == "" or isinstance(value, BaseModel) or value is PydanticUndefined:
+    if value in (None, [], {}, "") or isinstance(value, BaseModel) or value is PydanticUndefined:
         return ""
     shown = ", ".join(map(_word, value)) if isinstance(value, list) else _word(value)
     return f"`[{shown}]`" if isinstance(value, list) else f"`{shown}`"
@@ -158,10 +174,11 @@ def _cell(text: str) -> str:
 # --- verbs -------------------------------------------------------------------------------------------------------------
 
 
-def _verbs() -> Iterator[str]:
-    for command in app.registered_commands:
+def _verbs(group: typer.Typer = app, under: str = "") -> Iterator[str]:
+    """The verbs of the command line, then those of each group of verbs."""
+    for command in group.registered_commands:
         assert command.callback is not None
-        verb = command.name or ""
+        verb = f"{under}{command.name}"
         signature = inspect.signature(command.callback)
         usage = [_usage(name, parameter) for name, parameter in signature.parameters.items()]
         yield f"### `sadari {verb}`"
@@ -171,6 +188,9 @@ def _verbs() -> Iterator[str]:
             continue
         rows = [_parameter_row(name, parameter) for name, parameter in signature.parameters.items()]
         yield "\n".join(["| argument | default | meaning |", "| --- | --- | --- |", *rows])
+    for inner in group.registered_groups:
+        assert inner.typer_instance is not None
+        yield from _verbs(inner.typer_instance, f"{under}{inner.name} ")
 
 
 def _usage(name: str, parameter: inspect.Parameter) -> str:
@@ -183,7 +203,9 @@ def _usage(name: str, parameter: inspect.Parameter) -> str:
 def _parameter_row(name: str, parameter: inspect.Parameter) -> str:
     declared = parameter.annotation.__metadata__[0]
     default = parameter.default
-    told = "**needed**" if default is inspect.Parameter.empty else "" if default in (False, None) else f"`{default}`"
+    if isinstance(default, Enum):
+        default = default.value
+    told = "**needed**" if default is inspect.Parameter.empty else "" if default is False or default is None else f"`{default}`"
     return f"| `{_shown(name, parameter)}` | {told} | {_cell(declared.help or '')} |"
 
 
@@ -210,8 +232,12 @@ def _exit_codes() -> str:
         names.setdefault(error.exit_code, []).append(f"`{error.__name__}`")
     rows = [f"| {code} | {', '.join(names[code])} | {_cell(told[code])} |" for code in sorted(names)]
     told[SadariError.exit_code] = "Any other error."
-    first, last = "| 0 | | Done. |", f"| {INTERRUPTED} | | Stopped by Ctrl-C; the same command goes on. |"
-    return "\n".join(["| code | error | meaning |", "| --- | --- | --- |", first, *rows, last])
+    first = "| 0 | | Done. |"
+    last = (
+        f"| {REGRESSION} | | A regression that `sadari gate` found. |",
+        f"| {INTERRUPTED} | | Stopped by Ctrl-C; the same command goes on. |",
+    )
+    return "\n".join(["| code | error | meaning |", "| --- | --- | --- |", first, *rows, *last])
 
 
 def _errors(error: type[SadariError]) -> Iterator[type[SadariError]]:

@@ -13,10 +13,10 @@ from sadari.measure.scorecard import mean_of_seeds
 from sadari.measure.stop import NextRung, stop_advice
 from sadari.measure.verdict import Rule, baseline_verdict, judge
 from sadari.task import Task
-from sadari.types import Built, Cost, Example, Rung, Scorecard, Step, System, Verdict
+from sadari.types import Built, Cost, Device, Example, Rung, Scorecard, Step, System, Verdict
 
 NEXT_RUNG_S = 3600.0
-"""What the next rung is expected to take, where nobody knows: an hour."""
+"""What the next rung is expected to take, where nobody knows: an hour, or the whole time budget if that is less."""
 
 
 class Measure(Protocol):
@@ -83,12 +83,19 @@ def _decide(card: Scorecard | None, challenger: Scorecard, built: Built, task: T
 
 
 def _added(spent: Cost, built: Built, card: Scorecard, money: Money) -> Cost:
-    """What was spent, with the building and the measuring of one more rung."""
-    measuring_s = len(card.ids) / card.throughput if card.throughput else 0.0
+    """What was spent, with the building and the measuring of one more rung, of every seed of it."""
+    requests = len(card.ids) * max(1, len(card.by_seed))
+    measuring_s = requests / card.throughput if card.throughput else 0.0
     priced = build_money(built.cost, money, card.device)
     building = built.cost.money if priced is None else priced
-    measuring = card.cost_per_request * len(card.ids)
+    measuring = card.cost_per_request * requests
     return Cost(spent.seconds + built.cost.seconds + measuring_s, spent.money + building + measuring)
+
+
+def next_rung(money: Money, device: Device, time_s: float | None) -> NextRung:
+    """What the next rung is expected to cost, before anyone built one like it."""
+    seconds = NEXT_RUNG_S if time_s is None else min(NEXT_RUNG_S, time_s)
+    return NextRung(build_money(Cost(seconds=seconds), money, device))
 
 
 def _end_reason(card: Scorecard, limits: Limits, task: Task, spent: Cost, *, last: bool) -> str:
@@ -105,8 +112,7 @@ def _end_reason(card: Scorecard, limits: Limits, task: Task, spent: Cost, *, las
         return f"비용 예산 {limits.cost:,.0f}을 다 썼습니다." if korean else f"The money budget of {limits.cost:,.0f} is spent."
     if card.quality == 1.0:
         return "모든 답이 맞아 더 나아질 것이 없습니다." if korean else "Every answer is right: there is nothing left to gain."
-    next_rung = NextRung(build_money(Cost(seconds=NEXT_RUNG_S), task.money, card.device))
-    advice = stop_advice(card, task.money, next_rung, min_gain=task.score.min_gain)
+    advice = stop_advice(card, task.money, next_rung(task.money, card.device, limits.time_s), min_gain=task.score.min_gain)
     if advice.stops:
         return advice.words(task.language)
     return ""

@@ -16,13 +16,16 @@ from sadari.types import Example, Scorecard
 
 LOG = "looks.jsonl"
 
+EVAL = "eval"
+"""The run of a look that no climb took: of `sadari eval`, `compare` and `gate`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
     """One system scored on a test set.
 
     Args:
-        run: Number of the run, or "eval".
+        run: Number of the run, or `EVAL`.
         test: Names the test set and its scorer; see `name_of_test`.
         scores: One per example, in [0, 1].
     """
@@ -36,15 +39,20 @@ class Look:
 def name_of_test(examples: Sequence[Example], scorer: str) -> str:
     """A short hash of what is asked, what is right, and by which rule."""
     sha = hashlib.sha256(scorer.encode())
+    adapter = TypeAdapter(Example)  # making one takes longer than everything else here
     for example in examples:
-        sha.update(TypeAdapter(Example).dump_json(example))
+        sha.update(adapter.dump_json(example))
     return sha.hexdigest()[:16]
 
 
 def log_look(runs: Path, run: str, test: str, card: Scorecard) -> None:
-    """Add a look, unless this very one stands there: a climb that goes on after a crash does not look again."""
+    """Add a look, unless this very one stands there: a climb that goes on after a crash does not look again.
+
+    Scores of `EVAL` that stand there already, of whatever run, tell nothing new and are no look.
+    """
     look = Look(run, card.rung, test, card.scores)
-    if look not in looks_at(runs, test):
+    known = looks_at(runs, test)
+    if look not in known and not (run == EVAL and any(one.scores == look.scores for one in known)):
         append_line(runs / LOG, look, Look)
 
 

@@ -33,8 +33,9 @@ from sadari.mini import MINI_PATH
 from sadari.model import load_model
 from sadari.review import REVIEW, RUN, Climbed, Review, calibrate, review, write_reports
 from sadari.rungs import TRAINED, BaselineRung, SeededRung, check_options, make_rung
-from sadari.task import Task
+from sadari.task import Task, located
 from sadari.types import (
+    Answer,
     Decoding,
     Document,
     Example,
@@ -227,7 +228,11 @@ def scorer_of(task: Task) -> Scorer:
     """The scorer that the task names, or that its labels or references call for."""
     scoring = "label" if task.labels and task.score.by == "auto" else task.score
     return choose_scorer(
-        task.test, scoring, language=task.language, folder=task.folder, load=lambda name, url: load_model(name, base_url=url)
+        task.test,
+        scoring,
+        language=task.language,
+        folder=task.folder,
+        load=lambda name, url: load_model(located(name, task.folder), base_url=url),
     )
 
 
@@ -375,9 +380,22 @@ def open_answerer(system: System) -> Answerer:
 def evaluate_system(system: System, task: Task, tell: Tell) -> Scorecard:
     """The scorecard of `system` on the task's test set; a system without an instruction is asked with the task's goal."""
     engine = Engine(_load)
-    if not system.prompt.instruction:
-        prompt = Prompt(instruction=task.goal, labels=task.labels)
-        decoding = Decoding(max_new_tokens=_room_for_answers(engine.model(system), task), choices=task.labels)
-        system = system.with_(prompt=prompt, decoding=decoding, abstention=_abstention(task))
     with TemporaryDirectory() as folder:
-        return Measurer(engine, scorer_of(task), task, Path(folder), tell).in_batches("eval", system, task.test)
+        measurer = Measurer(engine, scorer_of(task), task, Path(folder), tell)
+        return measurer.in_batches("eval", _told_the_goal(system, task, engine), task.test)
+
+
+def answer_test(system: System, task: Task, tell: Tell) -> list[Answer]:
+    """What `system`, asked as `evaluate_system` asks it, says to the task's test set."""
+    engine = Engine(_load)
+    with TemporaryDirectory() as folder:
+        measurer = Measurer(engine, scorer_of(task), task, Path(folder), tell)
+        return measurer.answers("compare", _told_the_goal(system, task, engine), task.test)[0]
+
+
+def _told_the_goal(system: System, task: Task, engine: Engine) -> System:
+    if system.prompt.instruction:
+        return system
+    prompt = Prompt(instruction=task.goal, labels=task.labels)
+    decoding = Decoding(max_new_tokens=_room_for_answers(engine.model(system), task), choices=task.labels)
+    return system.with_(prompt=prompt, decoding=decoding, abstention=_abstention(task))

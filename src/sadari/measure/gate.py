@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 from sadari.errors import ConfigError
 from sadari.measure.scorecard import part_of
-from sadari.measure.statistics import holm
+from sadari.measure.statistics import holm, mcnemar_mid_p
 from sadari.measure.verdict import Language, Rule, format_p, judge
 from sadari.types import Scorecard, Verdict
 
@@ -57,6 +57,9 @@ def gate(
 ) -> tuple[Check, ...]:
     """What was checked: quality over all, quality by slice (Holm over the slices), and answers that failed.
 
+    One timeout more is no regression: failures are counted against each other as answers that only one of the two got right, which
+    is careful where both fail on the same examples.
+
     Args:
         slices: Name of a slice, such as a tag, to the ids of its examples.
 
@@ -72,13 +75,17 @@ def gate(
         if len(at) >= FEW:
             old, new = part_of(baseline, at), part_of(candidate, at)
             judged.append((name, old, new, judge(old, new, Rule(language=rule.language))))
-    for (name, old, new, verdict), p in zip(judged, holm([v.p_value or 1.0 for *_, v in judged]), strict=True):
+    for (name, old, new, verdict), p in zip(judged, holm([1.0 if v.p_value is None else v.p_value for *_, v in judged]), strict=True):
         passed = _passes(verdict, p, GateRule(rule.margin))
         message = f"{verdict.reason}; {len(old.ids)} examples, Holm p = {format_p(p)}"
         checks.append(Check(f"slice {name}", passed, message, () if passed else _newly_wrong(old, new)))
-    more = candidate.failures - baseline.failures
-    checks.append(Check("failures", more <= 0, f"{baseline.failures} -> {candidate.failures} answers that were errors"))
-    return tuple(checks)
+    return (*checks, _failures(baseline.failures, candidate.failures))
+
+
+def _failures(before: int, after: int) -> Check:
+    p = mcnemar_mid_p(before, after)
+    told = f"{before} -> {after} answers that were errors"
+    return Check("failures", after <= before or p >= LEVEL, told if after <= before else f"{told}, p = {format_p(p)}")
 
 
 def _passes(verdict: Verdict, p: float | None, rule: GateRule) -> bool:

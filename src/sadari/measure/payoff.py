@@ -150,7 +150,7 @@ def what_if(
         RunError, ConfigError: As `payoff`.
     """
     volumes = volumes or volumes_of(money)
-    _check_prices(money, volumes)
+    check_prices(money, volumes)
     rows: list[Payoff] = []
     for offer in offers:
         draws = _draw(offer, against, money, resamples, seed)
@@ -172,7 +172,7 @@ def reference_shares(
         RunError, ConfigError: As `payoff`.
     """
     volumes = volumes or volumes_of(money)
-    _check_prices(money, volumes)
+    check_prices(money, volumes)
     draws = _draw(offer, reference, money, resamples, seed)
     best = draws.against.quality
     shares = np.divide(draws.offer.quality, best, out=np.full_like(best, np.inf), where=best > 0)
@@ -360,7 +360,12 @@ def _over_seeds(means: _Array, rng: np.random.Generator) -> _Array:
 # --- what cannot be computed with -----------------------------------------------------------------------------------------------
 
 
-def _check_prices(money: Money, volumes: Sequence[float | None]) -> None:
+def check_prices(money: Money, volumes: Sequence[float | None] = ()) -> None:
+    """Check that figures can be made of these prices.
+
+    Raises:
+        ConfigError: If a price or the volume is negative, not finite, or above 1e15.
+    """
     given = {name: getattr(money, name) for name in (*_PRICES, *_MORE_PRICES, "retrainings_per_year")}
     given |= {f"requests_per_month ({volume})": volume for volume in (money.requests_per_month, *volumes)}
     for name, value in given.items():

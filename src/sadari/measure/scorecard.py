@@ -5,9 +5,12 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TypeVar
 
+import numpy as np
+
 from sadari.errors import DataError
 from sadari.measure.cost import Money, cost_per_request
 from sadari.measure.scorers import score_answers
+from sadari.measure.seeds import resample_seeds_and_items
 from sadari.measure.statistics import mean_interval, percentile
 from sadari.types import Answer, Device, Example, Scorecard, Scorer
 
@@ -82,13 +85,14 @@ def make_scorecard(rung: str, scorer: Scorer, examples: Sequence[Example], asked
 def mean_of_seeds(cards: Sequence[Scorecard]) -> Scorecard:
     """One scorecard of a technique that was trained with several seeds: every score is the mean over the seeds.
 
-    Reasons are those of the first seed, failures of all; what a request costs is the mean. One card comes back as it is.
+    Reasons are those of the first seed, failures of all; what a request costs is the mean. The interval is that of the mean over
+    other examples and other seeds. One card comes back as it is.
     """
     if len(cards) == 1:
         return cards[0]
     by_seed = tuple(card.scores for card in cards)
     scores = tuple(fmean(of_one) for of_one in zip(*by_seed, strict=True))
-    low, high = mean_interval(scores, cards[0].groups)
+    low, high = _interval(scores, cards[0].groups, by_seed)
     return replace(
         cards[0],
         scores=scores,
@@ -100,14 +104,22 @@ def mean_of_seeds(cards: Sequence[Scorecard]) -> Scorecard:
     )
 
 
+def served(card: Scorecard) -> Scorecard:
+    """The scorecard of the seed that is served, the first one; it is what answers, reasons and predictions belong to."""
+    if not card.by_seed:
+        return card
+    low, high = mean_interval(card.by_seed[0], card.groups)
+    return replace(card, scores=card.by_seed[0], low=low, high=high, by_seed=())
+
+
 def part_of(card: Scorecard, positions: Sequence[int]) -> Scorecard:
     """The scorecard of some of the examples, such as those with one tag; what was measured over all (latency, throughput) stays."""
 
     def some(values: tuple[T, ...]) -> tuple[T, ...]:
         return tuple(values[i] for i in positions) if values else ()
 
-    scores = some(card.scores)
-    low, high = mean_interval(scores, some(card.groups))
+    scores, by_seed = some(card.scores), tuple(some(seed) for seed in card.by_seed)
+    low, high = _interval(scores, some(card.groups), by_seed)
     return replace(
         card,
         ids=some(card.ids),
@@ -119,8 +131,15 @@ def part_of(card: Scorecard, positions: Sequence[int]) -> Scorecard:
         low=low,
         high=high,
         groups=some(card.groups),
-        by_seed=tuple(some(seed) for seed in card.by_seed),
+        by_seed=by_seed,
     )
+
+
+def _interval(scores: Sequence[float], groups: Sequence[str], by_seed: Sequence[Sequence[float]]) -> tuple[float, float]:
+    if not by_seed or not scores:
+        return mean_interval(scores, groups)
+    over_nothing = resample_seeds_and_items(by_seed, np.zeros(len(scores)), groups or None)
+    return max(0.0, over_nothing.low), min(1.0, over_nothing.high)
 
 
 def p50_latency_s(card: Scorecard) -> float:

@@ -68,7 +68,7 @@ def judge(incumbent: Scorecard, challenger: Scorecard, rule: Rule, cost: Cost = 
     extra = _request_cost(challenger, money) - _request_cost(incumbent, money)
     build = build_money(cost, money, challenger.device)
     needed = max(0.0, rule.min_gain, smallest_gain_that_pays(money, extra, build or 0.0) or 0.0)
-    groups = incumbent.groups or None
+    groups = incumbent.groups or challenger.groups or None  # scores kept by other hands may not name them
     found = resample_seeds_and_items(_by_seed(challenger), _by_seed(incumbent), groups, seed=rule.seed)
     gain, low, high, p = found.gain, found.low, found.high, found.p
     outcome: Outcome = "cannot_tell"

@@ -2,8 +2,22 @@
 
 from sadari.review.chapters import chapters
 from sadari.review.data import Audit, Reuse, Review, Tuning
-from sadari.review.judge import calibrate
+from sadari.review.judge import Preferred, calibrate, preferred
 from sadari.review.look import Climbed, review
 from sadari.review.write import REVIEW, RUN, write_reports
 
-__all__ = ["REVIEW", "RUN", "Audit", "Climbed", "Reuse", "Review", "Tuning", "calibrate", "chapters", "review", "write_reports"]
+__all__ = [
+    "REVIEW",
+    "RUN",
+    "Audit",
+    "Climbed",
+    "Preferred",
+    "Reuse",
+    "Review",
+    "Tuning",
+    "calibrate",
+    "chapters",
+    "preferred",
+    "review",
+    "write_reports",
+]

@@ -1,18 +1,40 @@
 """A judge model held to people's judgement: before a climb, where it may be refused, and after it, in the report."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sadari.files import kept
 from sadari.measure.calibration import Calibration, check_gate
 from sadari.measure.human_labels import calibrate_judge, read_labels
 from sadari.measure.llm_judge import JudgeScorer, tally_reasons
+from sadari.measure.pairwise import PositionBias, compare_pairs, position_bias
+from sadari.measure.rulings import Rulings
+from sadari.measure.statistics import mcnemar_mid_p
 from sadari.review.data import Judged
 from sadari.task import Task
 from sadari.task.files import resolve_path
-from sadari.types import Scorer, Step
+from sadari.types import Answer, Model, Scorer, Step
 
 CALIBRATION = "calibration.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Preferred:
+    """Which of two systems a judge prefers, asked in both orders over the whole test set.
+
+    Args:
+        a, b, ties, unsure: Examples; `unsure` where the two orders disagree.
+        p_value: Two-sided, that both are preferred alike.
+        bias: How much the judge goes by the place of an answer.
+    """
+
+    a: int
+    b: int
+    ties: int
+    unsure: int
+    p_value: float
+    bias: PositionBias
 
 
 def calibrate(task: Task, scorer: Scorer, folder: Path) -> Calibration | None:
@@ -45,3 +67,14 @@ def judged(steps: Sequence[Step], scorer: Scorer, calibration: Calibration | Non
         failed={rung: tally.failed for rung, tally in tallies.items()},
         calibration=calibration,
     )
+
+
+def preferred(task: Task, judge_model: Model, a: Sequence[Answer], b: Sequence[Answer]) -> Preferred:
+    """Let the task's judge choose between two answers to every test example; nothing that it chose before is asked again."""
+    settings = task.score.judge
+    assert settings is not None, "a task without a judge has no pairs to ask about"
+    rulings = Rulings(judge_model, folder=task.folder / "runs", base_url=settings.base_url, max_new_tokens=settings.max_new_tokens)
+    found = compare_pairs(rulings, settings.rubric, list(zip(task.test, a, b, strict=True)), task.language)
+    counts = {winner: sum(one.winner == winner for one in found) for winner in ("a", "b", "tie", "unsure")}
+    p_value = mcnemar_mid_p(counts["a"], counts["b"])
+    return Preferred(counts["a"], counts["b"], counts["tie"], counts["unsure"], p_value, position_bias(found))

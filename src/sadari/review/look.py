@@ -33,7 +33,7 @@ from sadari.prompt.instructions import grounded_instruction
 from sadari.review.data import Audit, Citations, Reuse, Review, Tuning
 from sadari.review.judge import judged
 from sadari.rungs import TRAINED
-from sadari.task import Task
+from sadari.task import Task, located
 from sadari.task.credentials import find_credentials
 from sadari.task.privacy import find_personal, value_of
 from sadari.train import CANARIES, Canary, Exposure, exposures
@@ -175,7 +175,7 @@ def reference_system(name: str, climbed: Climbed) -> System:
     if system.decoding.quote:
         prompt = replace(prompt, instruction=grounded_instruction(task.goal, task.language, system.abstention).text)
     return system.with_(
-        model=name,
+        model=located(name, task.folder),
         adapter=None,
         base_url=task.base_url if is_remote else None,
         prompt=replace(prompt, labels=task.labels),

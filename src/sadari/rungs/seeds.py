@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from sadari.files import kept
-from sadari.types import Built, Example, Rung, System
+from sadari.types import Built, Curve, Example, Rung, System
 
 TRAINED = frozenset({"lora", "full"})
 """The rungs whose outcome depends on a seed."""
@@ -38,7 +38,12 @@ class SeededRung:
         note = f"trained with {len(built)} seeds: quality is their mean; served is the first"
         return replace(
             built[0],
-            curves=tuple(curve for one in built for curve in one.curves),
+            curves=tuple(_named(curve, seed) for seed, one in enumerate(built, 1) for curve in one.curves),
             notes=(*built[0].notes, note),
             replicas=tuple(one.system for one in built[1:]),
         )
+
+
+def _named(curve: Curve, seed: int) -> Curve:
+    """Those of the seed that is served keep their name, by which they are read later."""
+    return curve if seed == 1 else replace(curve, name=f"{curve.name} (seed {seed})")

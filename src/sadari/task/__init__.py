@@ -19,7 +19,7 @@ from sadari.task.labels import label_set
 from sadari.task.leaks import LeakCheck, Twin, check_leaks, find_twins
 from sadari.task.readers import Row, Scan, read_examples, scan_rows
 from sadari.task.splits import cut, cut_test, cut_validation, join_groups
-from sadari.task.task import Task, load_task
+from sadari.task.task import Task, load_task, located
 from sadari.task.templates import TEMPLATES, init_task
 from sadari.task.text import fold, nfc
 
@@ -53,6 +53,7 @@ __all__ = [
     "load_config",
     "load_documents",
     "load_task",
+    "located",
     "near_duplicates",
     "nfc",
     "parse_duration",

@@ -131,7 +131,7 @@ def load_task(path: Path | str, overrides: Mapping[str, Any] | None = None) -> T
         name=folder.name,
         goal=config.goal,
         language=config.answer_language,
-        model=_located(config.model, folder),
+        model=located(config.model, folder),
         base_url=config.base_url,
         train=examples["train"],
         validation=examples["validation"],
@@ -155,7 +155,7 @@ def load_task(path: Path | str, overrides: Mapping[str, Any] | None = None) -> T
     )
 
 
-def _located(model: str, folder: Path) -> str:
+def located(model: str, folder: Path) -> str:
     """A model folder or a file of rules that stands beside the task file is found from anywhere, as every other path is."""
     kind, colon, rest = model.rpartition(":")
     beside = folder / rest
