@@ -45,8 +45,8 @@ RUN_FOLDER = """\
 | `best/` | the winner as a bundle: `system.json`, and the adapter, model, documents and examples it needs |
 | `best/MODEL_CARD.md` | the winner's model card |
 
-`sadari report --language` writes `report.html`, `report.md` and the card anew. Beside the runs stand `looks.jsonl`, every look of a
-climb at the test set, and `judge.jsonl`, what a judge has ruled; all climbs of the task share them.
+`sadari report --language` writes `report.html`, `report.md` and the card anew. Beside the runs stand `looks.jsonl`, every look at
+the test set, and `judge.jsonl`, what a judge has ruled; all climbs of the task share them.
 """
 
 

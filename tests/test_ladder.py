@@ -102,6 +102,26 @@ def test_the_money_budget_counts_every_request_that_is_paid_for(task: Task, tmp_
     assert steps[-1].ends == "The money budget of 70 is spent."
 
 
+def test_the_money_budget_counts_the_requests_of_every_seed(task: Task, tmp_path: Path) -> None:
+    class Seeded(Technique):
+        def build(self, *given: Any, **more: Any) -> Built:
+            return replace(super().build(*given, **more), replicas=(System("other"),))
+
+    ladder = [Technique("baseline"), Seeded("lora"), Technique("full")]
+    measure = Measure({"baseline": 8, "lora": 9, "other": 9, "full": 30}, cost_per_request=1.0)  # 32, 2 x 32, 32
+    steps = list(climb(ladder, System("start"), task, tmp_path / "steps", measure, Limits(cost=90)))
+    assert [s.rung for s in steps] == ["baseline", "lora"]
+    assert steps[-1].ends == "The money budget of 90 is spent."
+
+
+def test_a_rung_is_not_expected_to_take_longer_than_the_time_budget(task: Task, tmp_path: Path) -> None:
+    prices = {"machine_hour": 1000.0, "requests_per_month": 100.0, "value_per_correct": 1.0}
+    money = replace(task, money=task.money.model_copy(update=prices))
+    # As below, but of the hour only six minutes are left: 100 to build, 8.3 points to pay, and 12.5 can be hoped for.
+    steps = steps_of(money, tmp_path, Limits(time_s=360), baseline=28, prompt=32)
+    assert [s.rung for s in steps] == ["baseline", "prompt"]
+
+
 def test_the_climb_ends_where_a_perfect_rung_would_not_pay(task: Task, tmp_path: Path) -> None:
     # 100 requests a month for a year, worth 1 each: 12.5 % fewer errors earn 150, and building is taken to cost 1,000.
     prices = {"machine_hour": 1000.0, "requests_per_month": 100.0, "value_per_correct": 1.0}

@@ -1,6 +1,7 @@
 """What follows a climb: the review of small climbs, its chapters in both languages, and the reports made of it."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -68,8 +69,9 @@ def filled(words: str = "<b>fee</b>") -> Review:
         Forgetting("serious", (change,), "Much is forgotten."),
         (Exposure("canary-A", 18.2, 7.0, 3, "serious"),),
     )
+    group = FailureGroup(f"{words} — wrong", "wrong", (words,), 10, 1.0, 0.25, ("t0", "t1"), ("t0",), {"prompt": 1}, {"lora": 2})
     return Review(
-        payoffs=(payoff, replace(payoff, requests_per_month=1e6, net_per_month=-5.0, payback_months=None, break_even_requests=None)),
+        payoffs=(payoff, replace(payoff, requests_per_month=1e6, net_per_month=-5.0, payback_months=None)),
         advice=StopAdvice(0.02, 0.25, "remaining", True),
         references=(card("openai:large", *[1.0] * 40),),
         left_out={"folder/x": f"no such folder {words}"},
@@ -78,8 +80,8 @@ def filled(words: str = "<b>fee</b>") -> Review:
             ReferenceShare("retrieval", "openai:large", 1e6, 0.75, (0.7, 0.75, 0.8), 10.0, 40.0, 0.25),
         ),
         audit=Audit(before, after, judge(before, after, Rule())),
-        reuse=Reuse(2, 9, 0.75, 0.00278),
-        failures=(FailureGroup(f"{words} — wrong", "wrong", (words,), 10, 1.0, 0.25, ("t0", "t1"), ("t0",), {"prompt": 1}, {"lora": 2}),),
+        reuse=Reuse(2, 9, 0.75, 0.00278, 4),
+        failures=(group,),
         quotes=(("t0", f"What is the {words}?"),),
         slices=(Slice("tag", words, 12, 0.2, 0.1, 0.4, 0.7, 0.5, 0.9, 0.5, 0.2, 0.7, 0.003, False),),
         labels=LabelReport((words, "b"), 0.75, 0.7, (LabelQuality(words, 0.7, 0.7, 0.7, 20), LabelQuality("b", 1, 1, 1, 20)),
@@ -116,7 +118,7 @@ def test_the_chapters_tell_the_figures_of_the_review() -> None:
         "money": ("9,000 KRW", "2,400 KRW", "97.0%", "3.8", "3,750", "never", "idle time of the machine"),
         "references": ("openai:large", "75.0%", "10.0%", "25.0%", "1,000", "1,000,000", "folder/x", "no such folder"),
         "audit": ("40 examples", "75.0%", "25.0%", "+50.0 points"),
-        "reuse": ("2 earlier climbs", "9 systems", "75.0%", "0.00278"),
+        "reuse": ("2 earlier climbs and 4 evaluations", "9 systems", "75.0%", "0.00278"),
         "failures": ("100.0%", "prompt 1", "lora 2", "(t0)"),
         "slices": ("12", "20.0%", "70.0%", "+50.0 points", "0.003"),
         "labels": ("75.0%", "70.0%", "9"),
@@ -141,8 +143,8 @@ def test_the_loudest_chapters_say_how_loud_they_are() -> None:
 def test_what_users_and_models_wrote_is_never_markup(language: Literal["ko", "en"]) -> None:
     evil = "<img src=x onerror=1> [a](http://evil.example) | `x` https://evil.example www.evil.example ![p](q) 1. a"
     text = "\n\n".join(section_markdown(section) for section in chapters(filled(evil), Words(language, "KRW")))
-    for markup in ("<img", "[a](", " | `", " https://evil", " www.evil", "![p]"):
-        assert markup not in text
+    for markup in (r"(?<!\\)<img", r"(?<!\\)\[a(?<!\\)\]", r"(?<!\\)`x", r"https?://", r"www\.", r"!\["):
+        assert re.search(markup, text) is None, markup
 
 
 def test_an_audit_set_that_was_opened_before_says_so() -> None:
@@ -286,9 +288,9 @@ def test_audit_examples_that_stand_in_test_stop_the_run(tmp_path: Path) -> None:
 def test_the_second_climb_knows_of_the_first(tmp_path: Path) -> None:
     folder = write_label_task(tmp_path / "task")
     climb(folder)
-    assert review_of(folder)["reuse"] | {"told": 0, "level": 0} == {"climbs": 0, "looks": 3, "told": 0, "level": 0}
+    assert review_of(folder)["reuse"] | {"told": 0, "level": 0} == {"climbs": 0, "looks": 3, "told": 0, "level": 0, "evals": 0}
     climb(folder, ClimbOptions(again=True))
-    assert review_of(folder, 2)["reuse"] | {"told": 0} == {"climbs": 1, "looks": 6, "told": 0, "level": 0.05 / 2 / 4}
+    assert review_of(folder, 2)["reuse"] | {"told": 0} == {"climbs": 1, "looks": 6, "told": 0, "level": 0.05 / 2 / 4, "evals": 0}
 
 
 # --- leaks -------------------------------------------------------------------------------------------------------------------
@@ -296,14 +298,21 @@ def test_the_second_climb_knows_of_the_first(tmp_path: Path) -> None:
 
 def with_phones(folder: Path, said: str, *, test_answer: str, document: str | None = None) -> Path:
     """A task whose training rows hold one phone number, and a model that says `said` to everything."""
-    train = [{"id": f"a{i}", "input": f"{w} 담당자 연락처 알려 주세요 {i}", "output": f"{w} 담당자는 010-4821-7733입니다."} for i, w in
-             enumerate(("배송", "환불", "교환", "적립", "쿠폰", "등급", "결제", "반품"))]  # fmt: skip
-    test = [{"id": f"b{i}", "input": f"{w} 누구에게 물어보나요? {i}", "output": test_answer} for i, w in enumerate(("포장", "선물", "영수증"))]
+    train = [
+        {"id": f"a{i}", "input": f"{w} 담당자 연락처 알려 주세요 {i}", "output": f"{w} 담당자는 010-4821-7733입니다."}
+        for i, w in enumerate(("배송", "환불", "교환", "적립", "쿠폰", "등급", "결제", "반품"))
+    ]
+    test = [
+        {"id": f"b{i}", "input": f"{w} 누구에게 물어보나요? {i}", "output": test_answer}
+        for i, w in enumerate(("포장", "선물", "영수증"))
+    ]
     options: dict[str, Any] = {} if document is None else {"documents": "docs/"}
     if document is not None:
         (folder / "docs").mkdir(parents=True)
         (folder / "docs/a.md").write_text(document)
-    return write_task(folder, train, test, rules=[{"say": said}], goal="답한다.", ladder=["prompt"], score={"by": "text"}, **options)
+    return write_task(
+        folder, train, test, rules=[{"say": said}], goal="답한다.", ladder=["prompt"], score={"by": "text"}, **options
+    )
 
 
 def test_a_number_of_train_that_the_winner_says_is_a_leak(tmp_path: Path) -> None:
@@ -336,9 +345,16 @@ def test_a_volume_that_cannot_be_computed_with_is_told_before_the_climb(tmp_path
 
 @pytest.mark.parametrize("say", ["", "정답", "<script>alert(1)</script>" * 2000])
 def test_climbs_where_all_is_wrong_or_huge_or_empty_have_a_report(say: str, tmp_path: Path) -> None:
-    rows = [{"id": f"a{i}", "input": f"{w}에 관해 묻습니다", "output": f"{w} 정답입니다."} for i, w in enumerate("가나다라마바사아자차")]
-    test = [{"id": f"b{i}", "input": f"이것은 {w} 문제 {i}", "output": "정답", "tags": [f"<b>|{i}"]} for i, w in enumerate(("하나", "둘"))]
-    folder = write_task(tmp_path / "task", rows, test, rules=[{"say": say}], goal="답한다.", ladder=["prompt"], score={"by": "text"})
+    rows = [
+        {"id": f"a{i}", "input": f"{w}에 관해 묻습니다", "output": f"{w} 정답입니다."} for i, w in enumerate("가나다라마바사아자차")
+    ]
+    test = [
+        {"id": f"b{i}", "input": f"이것은 {w} 문제 {i}", "output": "정답", "tags": [f"<b>|{i}"]}
+        for i, w in enumerate(("하나", "둘"))
+    ]
+    folder = write_task(
+        tmp_path / "task", rows, test, rules=[{"say": say}], goal="답한다.", ladder=["prompt"], score={"by": "text"}
+    )
     climb(folder)
     page = (folder / "runs/1/report.html").read_text()
     assert "<script" not in page
@@ -386,7 +402,9 @@ def judged_task(folder: Path, verdict_of: dict[str, str]) -> Path:
     return task
 
 
-def test_a_judge_that_agrees_with_people_decides_and_the_report_says_how_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_judge_that_agrees_with_people_decides_and_the_report_says_how_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = judged_task(tmp_path / "task", {"xgoodx": "right", "xbadx": "wrong"})
     monkeypatch.chdir(tmp_path)  # the judge stands beside the task
     steps = climb(folder)
@@ -394,7 +412,7 @@ def test_a_judge_that_agrees_with_people_decides_and_the_report_says_how_well(tm
     judged = review_of(folder)["judged"]
     assert (judged["calibration"]["right"], judged["calibration"]["called_right"]) == (30, 30)
     assert judged["unsure"] == {"baseline": 0}
-    assert "kappa" in (folder / "runs/1/report.html").read_text().lower()
+    assert "카파" in (folder / "runs/1/report.html").read_text()
 
 
 def test_a_judge_that_contradicts_people_stops_the_climb_before_anything_is_measured(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Files that are whole or absent: every write goes to a temporary neighbour first and is then renamed."""
 
+import fcntl
 import json
 import os
 import re
@@ -114,6 +115,8 @@ def append_line(path: Path, value: T, kind: type[T]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab+") as file:
+            with suppress(OSError):  # where there are no locks, two that write at once may take each other's line for unfinished
+                fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(0)
             file.truncate(file.read().rfind(b"\n") + 1)
             file.write(TypeAdapter(kind).dump_json(value) + b"\n")

@@ -23,11 +23,13 @@ import sadari
 from sadari.answer import Answerer, Engine
 from sadari.bundle import save_bundle
 from sadari.errors import ConfigError, RunError
-from sadari.files import kept, read_json, read_lines, write_lines, write_text
+from sadari.files import kept, read_json, read_lines, read_log, write_lines, write_text
 from sadari.ladder import Limits, climb
-from sadari.looks import log_look, name_of_test
+from sadari.looks import EVAL, LOG, Look, log_look, name_of_test
 from sadari.measure import choose_scorer, is_priced
+from sadari.measure.payoff import check_prices
 from sadari.measure.report import RunData, failing_examples
+from sadari.measure.scorecard import served
 from sadari.measurer import Measurer, Prediction, Tell, device_of
 from sadari.mini import MINI_PATH
 from sadari.model import load_model
@@ -134,7 +136,7 @@ def _climb_in(folder: Path, task: Task, options: ClimbOptions, tell: Tell) -> It
     winner = max(s.index for s in steps if s.index == 0 or s.verdict.taken)
     if not (folder / "best").exists():
         save_bundle(steps[winner].built.system, folder / "best")
-    climbed = Climbed(task, steps, winner, folder.parent, folder, options.quick, calibration)
+    climbed = Climbed(task, steps, winner, folder.parent, folder, budget_s, options.quick, calibration)
     kept(folder / REVIEW, Review, lambda: review(climbed, measurer, tell))
     kept(folder / RUN, RunData, lambda: _run_data(climbed, options, scorer))
     write_reports(folder)
@@ -157,8 +159,9 @@ def check_climb(task: Task) -> None:
     """Check what can be checked before anything is built.
 
     Raises:
-        ConfigError: If an option of a rung is wrong, or a money budget is set that nothing counts against.
+        ConfigError: If an option of a rung or a price is wrong, or a money budget is set that nothing counts against.
     """
+    check_prices(task.money)
     for rung in task.ladder:
         check_options(rung.name, rung.options)
     if task.budget.cost is not None and not is_priced(task.money, device_of(System(task.model))):
@@ -216,6 +219,12 @@ def load_scorecard(run: Path) -> Scorecard:
     assert isinstance(steps, list)
     index = max(i for i, step in enumerate(steps) if i == 0 or step["taken"])
     return read_json(run / "steps" / f"{index}-{steps[index]['rung']}" / "scorecard.json", Scorecard)
+
+
+def test_of_run(run: Path, card: Scorecard) -> str | None:
+    """The name of the test set that a run's scorecard was measured on (`looks.name_of_test`); None if no look was logged."""
+    logged = read_log(run.parent / LOG, Look)
+    return next((look.test for look in reversed(logged) if (look.run, look.scores) == (run.name, card.scores)), None)
 
 
 def quick_task(task: Task) -> Task:
@@ -336,7 +345,7 @@ def _write_documents(task: Task, folder: Path) -> Path | None:
 def _write_predictions(folder: Path, step: Step, task: Task, measurer: Measurer) -> None:
     path = folder / "predictions" / f"{step.index}-{step.rung}.jsonl"
     if not path.exists():
-        card = step.scorecard
+        card = served(step.scorecard)
         answers, _ = measurer.answers(step.rung, step.built.system, task.test)
         rows = [Prediction(*row) for row in zip(card.ids, answers, card.scores, card.reasons, strict=True)]
         write_lines(path, rows, Prediction)
@@ -357,11 +366,15 @@ def _run_data(climbed: Climbed, options: ClimbOptions, scorer: Scorer) -> RunDat
         winner=climbed.winner,
         bundle=str(folder / "best"),
         end_reason=steps[-1].ends,
-        failing=failing_examples(climbed.best.scorecard, task.test, [row.answer for row in rows]),
-        seconds=sum(s.built.cost.seconds + len(s.scorecard.ids) / (s.scorecard.throughput or math.inf) for s in steps),
+        failing=failing_examples(served(climbed.best.scorecard), task.test, [row.answer for row in rows]),
+        seconds=sum(s.built.cost.seconds + _measuring_s(s.scorecard) for s in steps),
         config=_told(task, options),
         rungs=len(task.ladder),
     )
+
+
+def _measuring_s(card: Scorecard) -> float:
+    return len(card.ids) * max(1, len(card.by_seed)) / (card.throughput or math.inf)
 
 
 def _told(task: Task, options: ClimbOptions) -> dict[str, str]:
@@ -382,7 +395,12 @@ def evaluate_system(system: System, task: Task, tell: Tell) -> Scorecard:
     engine = Engine(_load)
     with TemporaryDirectory() as folder:
         measurer = Measurer(engine, scorer_of(task), task, Path(folder), tell)
-        return measurer.in_batches("eval", _told_the_goal(system, task, engine), task.test)
+        card = measurer.in_batches("eval", _told_the_goal(system, task, engine), task.test)
+    try:
+        log_look(task.folder / "runs", EVAL, name_of_test(task.test, card.scorer), card)
+    except RunError as error:
+        tell(f"this look at the test set is not logged: {error}")
+    return card
 
 
 def answer_test(system: System, task: Task, tell: Tell) -> list[Answer]:

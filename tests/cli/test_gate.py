@@ -103,7 +103,9 @@ def test_examples_of_one_group_count_once_also_from_a_file(sadari: Sadari, tmp_p
     """All 8 questions of one label are one conversation: losing that one is no proof, though 8 losses alone would be."""
     task = write_label_task(tmp_path / "task", ladder=["prompt"])
     rows = [json.loads(line) for line in (task / "test.jsonl").read_text().splitlines()]
-    (task / "test.jsonl").write_text("".join(json.dumps({**row, "group": row["output"]}, ensure_ascii=False) + "\n" for row in rows))
+    (task / "test.jsonl").write_text(
+        "".join(json.dumps({**row, "group": row["output"]}, ensure_ascii=False) + "\n" for row in rows)
+    )
     (task / "good.json").write_text(json.dumps(RIGHT, ensure_ascii=False))
     worse = [{**rule, "say": "환불"} if rule["say"] == "교환" else rule for rule in RIGHT]
     (task / "worse.json").write_text(json.dumps(worse, ensure_ascii=False))
@@ -115,8 +117,8 @@ def test_examples_of_one_group_count_once_also_from_a_file(sadari: Sadari, tmp_p
 @pytest.mark.parametrize(
     ("changes", "code", "said"),
     [
-        ({"scores": {}}, 7, "on no examples"),
-        ({"scores": {"other": 1.0}}, 7, "not measured on the same examples"),
+        ({"scores": {}, "groups": []}, 7, "not measured on the same examples"),
+        ({"scores": {"other": 1.0}, "groups": []}, 7, "not measured on the same examples"),
         ({"scorer": "text"}, 7, "different scorers"),
         ({"failures": float("inf")}, 3, "holds no scorecard"),
         ({"failures": "many"}, 3, "holds no scorecard"),

@@ -15,7 +15,10 @@ import yaml
 from typer.testing import CliRunner
 
 from sadari.cli.main import app
+from sadari.measure.human_labels import read_labels
+from sadari.task import scan_rows
 from sadari.task.config import TASK_FILE, TaskConfig, load_config
+from sadari.types import Example, Message
 
 REPOSITORY = Path(__file__).parents[2]
 DOCS = REPOSITORY / "docs"
@@ -65,12 +68,34 @@ def _anchor(heading: str) -> str:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_name_verbs_and_flags_that_exist(page: Path) -> None:
-    verbs: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     for command in _commands(page):
-        verb, flags = command[0], [part for part in command if part.startswith("--")]
-        assert verb in verbs, command
-        known = {name for parameter in verbs[verb].params for name in parameter.opts}
-        assert set(flags) <= known, command
+        verb: Any = typer.main.get_command(app)
+        words = iter(command)
+        while hasattr(verb, "commands"):  # a group, such as `data`
+            word = next(words)
+            assert word in verb.commands, command
+            verb = verb.commands[word]
+        known = {name for parameter in verb.params for name in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= known, command
+
+
+@pytest.mark.parametrize("name", ["how-to.md", "tutorial.md"])
+def test_row_snippets_can_be_read(name: str, tmp_path: Path) -> None:
+    rows = "".join(_fences(DOCS / name, "json")).splitlines()
+    examples = {"t-17": Example("t-17", (Message("user", "언제 오나요?"),))}
+    for number, row in enumerate(rows):
+        file = tmp_path / f"{number}.jsonl"
+        file.write_text(row + "\n", encoding="utf-8")
+        if "right" in json.loads(row):  # an answer that people judged
+            assert len(read_labels(file, examples)) == 1
+        else:
+            scan = scan_rows(file)
+            assert (scan.problems, scan.unused, len(scan.rows)) == ((), (), 1)
+
+
+def test_snippets_for_ci_are_yaml() -> None:
+    snippets = [yaml.safe_load(text) for text in _fences(DOCS / "how-to.md", "yml")]
+    assert [type(snippet) for snippet in snippets] == [dict, list]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

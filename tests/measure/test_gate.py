@@ -55,7 +55,8 @@ def test_a_slice_that_breaks_is_found_though_the_whole_gains(card: Card) -> None
 
 
 def test_a_slice_of_few_examples_is_not_judged(card: Card) -> None:
-    checks = gate(card([1.0] * 30), card([0.0] * 9 + [1.0] * 21), GateRule(margin=0.9), {"rare": [f"test-{i:03}" for i in range(9)]})
+    rare = {"rare": [f"test-{i:03}" for i in range(9)]}
+    checks = gate(card([1.0] * 30), card([0.0] * 9 + [1.0] * 21), GateRule(margin=0.9), rare)
     assert [check.name for check in checks] == ["quality", "failures"]
 
 

@@ -143,7 +143,7 @@ def test_sections_stand_on_the_page_and_in_the_markdown_as_text(korean_run: RunD
     assert '<p class="warning">' in page
     assert "<td>10|20원</td>" in page
     assert "매월 \\<b\\>순이익" in text
-    assert "- \\[링크\\](http://x)" in text
+    assert "- \\[링크\\](http\\://x)" in text
     assert "| 1,000 | 10\\|20원 |" in text
 
 

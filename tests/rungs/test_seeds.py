@@ -25,7 +25,8 @@ class Trainer:
             self.fails = False
             raise KeyboardInterrupt
         self.built.append(workdir)
-        return Built(System(f"{incumbent.model}+{self.seed}"), notes=(f"seed {self.seed}",), curves=(Curve("loss", ((1, float(self.seed)),)),))
+        curve = Curve("loss", ((1, float(self.seed)),))
+        return Built(System(f"{incumbent.model}+{self.seed}"), curves=(curve,), notes=(f"seed {self.seed}",))
 
 
 def test_the_first_seed_is_served_and_the_others_are_measured_with_it(tmp_path: Path) -> None:

@@ -70,4 +70,4 @@ def test_banking77_as_a_task_stops_or_drops(shared_data: Path, tmp_path: Path) -
         load_task(tmp_path)
     assert len(caught.value.problems) == 29
     task = load_task(tmp_path, {"leaks": "drop_train"})
-    assert (task.dropped_train, len(task.labels), len(task.validation), len(task.test)) == (29, 77, 400, 3080)
+    assert (task.dropped_train, len(task.labels), len(task.validation), len(task.test) + len(task.audit)) == (29, 77, 400, 3080)

@@ -59,7 +59,7 @@ def climb(
 
 def _warn(result: dict[str, Any]) -> None:
     """What nobody may overlook, whatever the quality."""
-    leaks = result["review"]["leaks"]
+    leaks = result.get("review", {}).get("leaks")  # a run of an older sadari has no review
     if leaks:
         told = f"{len(leaks)} answers of the winner hold personal data or secrets of train. Do not serve it; see the report."
         errors.print(told, style="bold red", highlight=False)

@@ -15,14 +15,16 @@ def evaluate(
     json: Annotated[bool, typer.Option("--json", help="Print the scorecard as one JSON document.")] = False,
 ) -> None:
     """Score a system on the task's test set. A bare model is asked with the task's goal, as the baseline of a climb is."""
+    from sadari.looks import name_of_test
     from sadari.run import evaluate_system
     from sadari.task import load_task
 
     progress = Progress(errors)
     with progress.shown():
-        card = evaluate_system(system_of(what), load_task(task), progress.tell)
+        loaded = load_task(task)
+        card = evaluate_system(system_of(what), loaded, progress.tell)
     if json:
-        print_json(scorecard_json(card))
+        print_json({**scorecard_json(card), "test": name_of_test(loaded.test, card.scorer)})
         return
     interval = f"{card.quality:.1%} ({card.low:.1%} to {card.high:.1%})"
     output.print(f"{interval} by {card.scorer} on {len(card.ids)} examples, {card.failures} failed", markup=False, highlight=False)

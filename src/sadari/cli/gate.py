@@ -8,6 +8,7 @@ import typer
 
 from sadari.cli.show import Progress, errors, output, print_json
 from sadari.cli.what import scorecard_of
+from sadari.errors import RunError
 
 REGRESSION = 9
 """Exit code of a gate that does not let the candidate through."""
@@ -19,7 +20,9 @@ SHOWN = 10
 def gate(
     baseline: Annotated[str, typer.Argument(help="What is served: a run, a task, a bundle, or a file of `sadari eval --json`.")],
     candidate: Annotated[str, typer.Argument(help="What would replace it, in the same ways.")],
-    task: Annotated[Path, typer.Option(help="Task folder whose test set is answered where no scores are kept.")] = Path("."),
+    task: Annotated[
+        Path | None, typer.Option(help="Task folder whose test set is answered where no scores are kept, else the one here.")
+    ] = None,
     margin: Annotated[float, typer.Option(help="Loss in mean score that is accepted: 0.02 is two points.")] = 0.0,
     prove: Annotated[bool, typer.Option(help="Also fail where a loss below --margin is not proven.")] = False,
     junit: Annotated[Path | None, typer.Option(help="Write the checks to this file, as JUnit XML.")] = None,
@@ -39,9 +42,15 @@ def gate(
     started = time.perf_counter()
     rule = GateRule(margin, prove)
     progress = Progress(errors)
-    loaded = load_task(task) if (task / "sadari.yaml").is_file() or task.is_file() else None
+    here = Path() if Path("sadari.yaml").is_file() else None
+    loaded = None if (folder := task or here) is None else load_task(folder)
     with progress.shown():
-        old, new = (scorecard_of(what, loaded, progress.tell) for what in (baseline, candidate))
+        (old, old_test), (new, new_test) = (scorecard_of(what, loaded, progress.tell) for what in (baseline, candidate))
+    if old.ids == new.ids and old.scorer == new.scorer and None not in (old_test, new_test) and old_test != new_test:
+        raise RunError(
+            f"{baseline} and {candidate} were measured on test sets of the same ids but other content: a question, a reference or "
+            "a tag was changed in between. Measure the older one again: sadari eval ... --json"
+        )
     slices: dict[str, list[str]] = {}
     for example in loaded.test if loaded else ():
         for tag in example.tags:

@@ -23,6 +23,7 @@ def report(
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")] = False,
 ) -> None:
     """Show the result of a finished climb and where its report is."""
+    from sadari.measure import format_p
     from sadari.review import write_reports
     from sadari.run import load_result, run_folders
 
@@ -42,7 +43,7 @@ def report(
         table.add_column(name)
     for step in steps:
         interval = f"{step['quality']:.1%} ({step['quality_low']:.1%}-{step['quality_high']:.1%})"
-        p = "" if step["p_value"] is None else f"{step['p_value']:.2g}"
+        p = "" if step["p_value"] is None else format_p(step["p_value"])
         table.add_row(step["rung"], interval, p, step["verdict"], "yes" if step["taken"] else "no", step["reason"])
     output.print(table)
     output.print(

@@ -106,6 +106,7 @@ def scorecard_json(card: Scorecard) -> dict[str, Any]:
         "throughput": card.throughput,
         "cost_per_1000_requests": card.cost_per_request * 1000,
         "scores": dict(zip(card.ids, card.scores, strict=True)),
+        "groups": list(card.groups),
     }
 
 

@@ -38,14 +38,17 @@ def system_of(what: str) -> System:
     return System(model=what)
 
 
-def scorecard_of(what: str, task: "Task | None", tell: Callable[[str], None]) -> Scorecard:
+def scorecard_of(what: str, task: "Task | None", tell: Callable[[str], None]) -> tuple[Scorecard, str | None]:
     """The scores that `what` holds (a file of `sadari eval --json`, the winner of a finished climb), else measured now.
+
+    And the name of the test set they belong to (`looks.name_of_test`), if that is known.
 
     Raises:
         ConfigError: If they would have to be measured, and there is no task to measure on.
         DataError: If the file holds no scorecard.
     """
-    from sadari.run import evaluate_system, load_scorecard, run_folders
+    from sadari.looks import name_of_test
+    from sadari.run import evaluate_system, load_scorecard, run_folders, test_of_run
 
     folder = Path(what)
     if folder.is_file():
@@ -53,17 +56,22 @@ def scorecard_of(what: str, task: "Task | None", tell: Callable[[str], None]) ->
     runs = (folder, *reversed(run_folders(folder))) if folder.is_dir() else ()
     finished = [run for run in runs if (run / "report.json").is_file()]
     if finished:
-        return load_scorecard(finished[0])
+        card = load_scorecard(finished[0])
+        return card, test_of_run(finished[0], card)
     if task is None:
         raise ConfigError(f"{what} holds no scores, and there is no task to measure it on. Name one: --task FOLDER.")
-    return evaluate_system(system_of(what), task, tell)
+    card = evaluate_system(system_of(what), task, tell)
+    return card, name_of_test(task.test, card.scorer)
 
 
-def _read_scorecard(path: Path) -> Scorecard:
+def _read_scorecard(path: Path) -> tuple[Scorecard, str | None]:
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
         scores = {str(name): float(score) for name, score in kept["scores"].items()}
-        return Scorecard(
+        groups = tuple(str(group) for group in kept.get("groups", ()))
+        if groups and len(groups) != len(scores):
+            raise ValueError(f"{len(groups)} groups of {len(scores)} scores")
+        card = Scorecard(
             rung=path.stem,
             scorer=str(kept["scorer"]),
             ids=tuple(scores),
@@ -77,8 +85,10 @@ def _read_scorecard(path: Path) -> Scorecard:
             high=float(kept["quality_high"]),
             throughput=float(kept["throughput"]),
             cost_per_request=float(kept["cost_per_1000_requests"]) / 1000,
+            groups=groups,
         )
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        return card, kept.get("test")
+    except (ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
         raise DataError(
             f"{path} holds no scorecard ({error}). Write one: sadari eval BUNDLE --task TASK --json > {path}"
         ) from error

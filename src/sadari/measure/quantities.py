@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 
 from sadari.measure.numerals import digits_for_words
 from sadari.measure.text import compared
@@ -236,6 +236,7 @@ def _plain(value: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+@lru_cache(1024)
 def _unit(text: str) -> str:
     if not text:
         return ""

@@ -11,7 +11,8 @@ from typing import Literal
 
 from sadari.errors import DataError
 from sadari.measure.scorecard import part_of
-from sadari.measure.statistics import holm, paired_interval, paired_p
+from sadari.measure.seeds import resample_seeds_and_items
+from sadari.measure.statistics import holm
 from sadari.types import Example, Scorecard
 
 TOO_FEW = 10
@@ -112,11 +113,10 @@ _CAUTIONS = {
 
 
 def _slice(by: Literal["tag", "language"], name: str, baseline: Scorecard, winner: Scorecard) -> Slice:
-    """One slice, its p not yet adjusted; examples of one group are resampled together."""
+    """One slice, its p not yet adjusted; examples of one group are resampled together, and seeds beside them."""
     count = len(winner.ids)
-    differences = [after - before for before, after in zip(baseline.scores, winner.scores, strict=True)]
-    groups = winner.groups or None
-    gain_low, gain_high = paired_interval(differences, groups)
+    groups = winner.groups or baseline.groups or None
+    found = resample_seeds_and_items(winner.by_seed or winner.scores, baseline.by_seed or baseline.scores, groups)
     return Slice(
         by=by,
         name=name,
@@ -127,9 +127,9 @@ def _slice(by: Literal["tag", "language"], name: str, baseline: Scorecard, winne
         winner=winner.quality,
         winner_low=winner.low,
         winner_high=winner.high,
-        gain=sum(differences) / count,
-        gain_low=gain_low,
-        gain_high=gain_high,
-        p_value=None if count < TOO_FEW else paired_p(baseline.scores, winner.scores, groups),
+        gain=found.gain,
+        gain_low=found.low,
+        gain_high=found.high,
+        p_value=None if count < TOO_FEW else found.p,
         is_too_few=count < TOO_FEW,
     )

@@ -5,7 +5,7 @@ from math import ceil
 from typing import Literal
 
 from sadari.measure.bill import unpriced_words
-from sadari.measure.payoff import Payoff
+from sadari.measure.payoff import Payoff, ReferenceShare
 from sadari.measure.report import Level, Section, Table, fitting
 from sadari.measure.slices import slices_caution
 from sadari.measure.verdict import format_p, reason_of
@@ -76,7 +76,8 @@ def _money(review: Review, words: Words) -> Section | None:
         text.append(review.advice.words(words.language))
     points = [f"{_say(words, '쓴 가격', 'Priced by')}: {', '.join(first.priced_by)}"] if first.priced_by else []
     points += [f"{t['not_priced']}: {part}" for part in unpriced_words(first.unpriced, words.language, words.currency)]
-    return Section("money", _say(words, "돈이 되는가", "Does it pay?"), tuple(text), tuple(points), (Table(columns, rows),))
+    tables = (Table(columns, rows),) if any(payoff.net_per_month is not None for payoff in review.payoffs) else ()
+    return Section("money", _say(words, "돈이 되는가", "Does it pay?"), tuple(text), tuple(points), tables)
 
 
 def _payoff_row(payoff: Payoff, words: Words) -> tuple[str, ...]:
@@ -99,29 +100,29 @@ def _rounded(months: float) -> str:
 
 
 def _references(review: Review, words: Words) -> Section | None:
-    if not review.references:
+    if not review.references and not review.left_out:
         return None
-    shares = {share.reference: share for share in review.shares}
-    rows = []
-    for card in review.references:
-        share = shares.get(card.rung)
-        rows.append(
-            (
-                card.rung,
-                words.share(card.quality),
-                words.between(words.share(card.low), words.share(card.high)),
-                str(card.failures),
-                _share(words, share.quality_share if share else None),
-                _share(words, share.cost_share if share else None),
-            )
+    rows = [
+        (
+            card.rung,
+            words.share(card.quality),
+            words.between(words.share(card.low), words.share(card.high)),
+            str(card.failures),
+            _share(words, share.quality_share if share else None),
+            "–" if share is None else f"{share.requests_per_month:,.0f}",
+            _share(words, share.cost_share if share else None),
         )
+        for card in review.references
+        for share in _shares_of(card.rung, review)
+    ]
     columns = (
         _say(words, "참고 모델", "Reference"),
         words.text["quality"],
         words.text["interval"],
         words.text["failures"],
         _say(words, "최종 단계의 품질 비율", "Winner's share of its quality"),
-        _say(words, "최종 단계의 비용 비율", "Winner's share of its cost"),
+        _say(words, "월 요청 수", "Requests a month"),
+        _say(words, "그때 최종 단계의 비용 비율", "Winner's share of its cost"),
     )
     text = _say(
         words,
@@ -129,9 +130,16 @@ def _references(review: Review, words: Words) -> Section | None:
         "학습 없이 가장 좋았던 프롬프트와 검색으로 물었고, 채택 대상이 아닙니다.",
         "Models one could pay for instead, on the same test set, asked with the best untrained prompt and retrieval; never taken.",
     )
-    return Section(
-        "references", _say(words, "참고 모델과 견주면", "Beside the references"), (text,), (), (Table(columns, tuple(rows)),)
+    points = tuple(
+        _say(words, f"{name}: 물을 수 없어 빠졌습니다. {why}", f"{name}: could not be asked and is left out. {why}")
+        for name, why in review.left_out.items()
     )
+    title = _say(words, "참고 모델과 견주면", "Beside the references")
+    return Section("references", title, (text,), points, (Table(columns, tuple(rows)),) if rows else (), "notice" if points else "")
+
+
+def _shares_of(reference: str, review: Review) -> Sequence[ReferenceShare | None]:
+    return [share for share in review.shares if share.reference == reference] or [None]
 
 
 # --- can it be believed --------------------------------------------------------------------------------------------------------
@@ -142,35 +150,39 @@ def _audit(review: Review, words: Words) -> Section | None:
         return None
     audit = review.audit
     card = audit.winner
+    unseen = _say(words, "아무도 보지 않은", "that nobody had looked at")
+    seen = _say(words, f"먼저 {audit.earlier}번의 등반이 이미 열어 본", f"that {audit.earlier} earlier climbs had opened already")
+    fresh = seen if audit.earlier else unseen
     text = _say(
         words,
-        f"아무도 보지 않은 {len(card.ids):,}문항으로 마지막에 한 번 쟀습니다: "
+        f"{fresh} {len(card.ids):,}문항으로 마지막에 한 번 쟀습니다: "
         f"{card.rung.split(' ')[0]} {words.share(card.quality)} "
         f"({words.between(words.share(card.low), words.share(card.high))}), 기준선 {words.share(audit.baseline.quality)}. "
         f"{reason_of(audit.verdict, card, 'ko').rpartition(': ')[0]}.",
-        f"One look at the end, at {len(card.ids):,} examples that nobody had looked at: {card.rung.split(' ')[0]} "
+        f"One look at the end, at {len(card.ids):,} examples {fresh}: {card.rung.split(' ')[0]} "
         f"{words.share(card.quality)} ({words.between(words.share(card.low), words.share(card.high))}), baseline "
         f"{words.share(audit.baseline.quality)}. {reason_of(audit.verdict, card, 'en').rpartition(': ')[0]}.",
     )
     holds = audit.verdict.gain > 0 and (audit.verdict.p_value or 0.0) < 0.05
     lost = _say(words, "테스트에서 본 향상이 여기서는 입증되지 않습니다.", "The gain seen on test is not proven here.")
     title = _say(words, "감사 세트: 마지막 한 번의 확인", "The audit set: one last look")
-    return Section("audit", title, (text,) if holds else (text, lost), level="" if holds else "warning")
+    level: Level = "warning" if not holds else "notice" if audit.earlier else ""
+    return Section("audit", title, (text,) if holds else (text, lost), level=level)
 
 
 def _reuse(review: Review, words: Words) -> Section | None:
     reuse = review.reuse
-    if reuse is None or not reuse.climbs:
+    if reuse is None or not (reuse.climbs or reuse.evals):
         return None
     text = _say(
         words,
-        f"이 테스트 세트로 먼저 {reuse.climbs}번 등반했고 지금까지 {reuse.looks}개 시스템을 쟀습니다. "
-        "거듭 보면 운으로 좋아 보이는 것이 나옵니다. "
+        f"이 테스트 세트로 먼저 {reuse.climbs}번 등반하고 {reuse.evals}번 따로 평가했으며, "
+        f"지금까지 {reuse.looks}개 시스템을 쟀습니다. 거듭 보면 운으로 좋아 보이는 것이 나옵니다. "
         f"사다리 방식(Ladder mechanism)으로 믿을 수 있는 최고 품질은 {words.share(reuse.told)}이고, "
         "모든 등반을 합친 오류를 작게 두려면 "
         f"p가 {format_p(reuse.level)}보다 작아야 합니다. 새 테스트 문항을 더하면 처음부터 다시 셉니다.",
-        f"{reuse.climbs} earlier climbs used this test set, and {reuse.looks} systems were measured on it so far. Who looks often "
-        f"finds something good by luck. By the Ladder mechanism "
+        f"{reuse.climbs} earlier climbs and {reuse.evals} evaluations used this test set, and {reuse.looks} systems were "
+        "measured on it so far. Who looks often finds something good by luck. By the Ladder mechanism "
         f"the best quality that can be believed is {words.share(reuse.told)}; "
         f"for a small error over all climbs p would have to stay below {format_p(reuse.level)}. "
         "New test examples start the count anew.",

@@ -1,6 +1,7 @@
 """What follows a climb, in figures."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from sadari.measure.abstention import AbstentionReport
 from sadari.measure.calibration import Calibration
@@ -33,11 +34,16 @@ class Tuning:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """The one look at the audit set: the baseline and the winner on examples that nobody had looked at."""
+    """The look at the audit set: the baseline and the winner, as they are served, on examples that decided nothing.
+
+    Args:
+        earlier: Climbs that had opened it before; with 0, nobody had looked at it.
+    """
 
     baseline: Scorecard
     winner: Scorecard
     verdict: Verdict
+    earlier: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +55,14 @@ class Reuse:
         looks: Systems measured on it so far, this climb's included.
         told: What the Ladder mechanism lets be told: of all of them, the quality of the best that was not luck.
         level: What p would have to stay below for the error over all climbs to stay small.
+        evals: Of the looks, those of no climb: `sadari eval`, `compare`, `gate`.
     """
 
     climbs: int
     looks: int
     told: float
     level: float
+    evals: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +93,8 @@ class Review:
 
     Args:
         payoffs: The winner against the baseline, by volume; the task's own volume first, if it was given.
-        shares: The winner against each reference.
+        left_out: References that could not be asked, and why.
+        shares: The winner against each reference, by volume.
         failures, slices, labels, abstention, citations, leaks: Of the winner.
         quotes: Of the examples that `failures` shows: id and question.
     """
@@ -93,6 +102,7 @@ class Review:
     payoffs: tuple[Payoff, ...] = ()
     advice: StopAdvice | None = None
     references: tuple[Scorecard, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
     shares: tuple[ReferenceShare, ...] = ()
     audit: Audit | None = None
     reuse: Reuse | None = None

@@ -1,6 +1,7 @@
 """Looking back at a finished climb: money, the audit set, references, errors, and what tuning did beside its task."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,8 @@ import numpy as np
 
 from sadari.errors import SadariError
 from sadari.files import kept, read_json
-from sadari.looks import looks_at, name_of_test
+from sadari.ladder import next_rung
+from sadari.looks import EVAL, log_look, looks_at, name_of_test
 from sadari.measure import Rule, judge
 from sadari.measure.abstention import abstention_report
 from sadari.measure.bill import Offer, offers_of
@@ -18,17 +20,17 @@ from sadari.measure.citations import citation_report
 from sadari.measure.cost import build_money
 from sadari.measure.failures import cluster_failures
 from sadari.measure.forgetting import Forgetting, Probe, compare_probes, probe_model
-from sadari.measure.leaks import SHORTEST, Leak, find_leaks, make_secret
+from sadari.measure.leaks import SHORTEST, Leak, Secret, find_leaks, make_secret
 from sadari.measure.llm_judge import JudgeScorer
 from sadari.measure.overfitting import overfitting
 from sadari.measure.payoff import ReferenceShare, reference_shares, what_if
 from sadari.measure.reuse import Reported, level_after, report
+from sadari.measure.scorecard import served
 from sadari.measure.scorers import LabelScorer
 from sadari.measure.scorers.label import LabelReport, label_report
 from sadari.measure.slices import slice_quality
 from sadari.measure.stop import NextRung, stop_advice
 from sadari.measurer import Measurer, Tell
-from sadari.model.local import LocalModel
 from sadari.prompt.instructions import grounded_instruction
 from sadari.review.data import Audit, Citations, Reuse, Review, Tuning
 from sadari.review.judge import judged
@@ -37,10 +39,15 @@ from sadari.task import Task, located
 from sadari.task.credentials import find_credentials
 from sadari.task.privacy import find_personal, value_of
 from sadari.train import CANARIES, Canary, Exposure, exposures
-from sadari.types import Answer, Decoding, Device, Example, Step, System
+from sadari.types import Answer, Decoding, Device, Example, Message, Step, System
 
 TRAIN_SAMPLE = 100
 """Training rows that a tuned system is asked, to see whether it knows them by heart."""
+
+PUBLIC_FROM = 3
+"""Test examples whose references hold a number from which on it counts as the company's own."""
+
+PIECE_CHARS, PIECE_OVERLAP = 10_000, 200
 
 REFERENCE_TOKENS = 512
 """Room for the answer of a reference model, which may think aloud."""
@@ -54,6 +61,7 @@ class Climbed:
         winner: Index in `steps`.
         runs: The folder of all runs of the task, with the log of looks.
         folder: Where this run's files are.
+        time_s: Seconds that the climb was given; None for no limit.
         quick: Leave out what takes long: what tuning did beside its task.
         calibration: Of the judge, if there is one and people judged some answers too.
     """
@@ -63,6 +71,7 @@ class Climbed:
     winner: int
     runs: Path
     folder: Path
+    time_s: float | None = None
     quick: bool = False
     calibration: Calibration | None = None
 
@@ -80,14 +89,16 @@ def review(climbed: Climbed, measurer: Measurer, tell: Tell) -> Review:
     """
     task, best = climbed.task, climbed.best
     answers, _ = measurer.answers(best.rung, best.built.system, task.test)
-    references = _references(climbed, measurer, tell)
+    references, left_out = _references(climbed, measurer, tell)
     offers = _offers(climbed, measurer)
-    failures = cluster_failures(best.scorecard, task.test, answers, climbed.steps, language=task.language)
+    history = [replace(step, scorecard=served(step.scorecard)) for step in climbed.steps]
+    failures = cluster_failures(served(best.scorecard), task.test, answers, history, language=task.language)
     shown = {name for group in failures for name in group.examples}
     return Review(
         payoffs=what_if([offers[climbed.winner]], offers[0], task.money) if climbed.winner else (),
         advice=stop_advice(best.scorecard, task.money, _next_rung(climbed), min_gain=task.score.min_gain),
         references=tuple(offer.card for offer in references),
+        left_out=left_out,
         shares=_shares(offers[climbed.winner], references, task),
         audit=_audit(climbed, measurer),
         reuse=_reuse(climbed),
@@ -116,7 +127,9 @@ def _offers(climbed: Climbed, measurer: Measurer) -> tuple[Offer, ...]:
 
 
 def _next_rung(climbed: Climbed) -> NextRung:
-    """One like the dearest of this climb."""
+    """One like the dearest of this climb; of one that ended early, what the ladder expected when it ended."""
+    if len(climbed.steps) <= len(climbed.task.ladder):
+        return next_rung(climbed.task.money, climbed.best.scorecard.device, climbed.time_s)
     dearest = max((s.built.cost for s in climbed.steps), key=lambda cost: cost.seconds)
     return NextRung(build_money(dearest, climbed.task.money, _local_device(climbed)))
 
@@ -132,7 +145,10 @@ def _audit(climbed: Climbed, measurer: Measurer) -> Audit | None:
         return None
     before = measurer.in_batches("baseline (audit)", climbed.steps[0].built.system, task.audit)
     after = measurer.in_batches(f"{climbed.best.rung} (audit)", climbed.best.built.system, task.audit)
-    return Audit(before, after, judge(before, after, Rule(language=task.language, seed=task.seed)))
+    name = name_of_test(task.audit, after.scorer)
+    log_look(climbed.runs, climbed.folder.name, name, after)
+    earlier = len({look.run for look in looks_at(climbed.runs, name)} - {climbed.folder.name})
+    return Audit(before, after, judge(before, after, Rule(language=task.language, seed=task.seed)), earlier)
 
 
 def _reuse(climbed: Climbed) -> Reuse | None:
@@ -144,25 +160,30 @@ def _reuse(climbed: Climbed) -> Reuse | None:
         best = report(best, np.asarray(look.scores))
     if best is None:
         return None
-    earlier = len({look.run for look in looks} - {climbed.folder.name})
-    return Reuse(earlier, len(looks), best.value, level_after(earlier, len(climbed.task.ladder)))
+    earlier = len({look.run for look in looks} - {climbed.folder.name, EVAL})
+    evals = sum(look.run == EVAL for look in looks)
+    return Reuse(earlier, len(looks), best.value, level_after(earlier, max(1, len(climbed.task.ladder))), evals)
 
 
 # --- references --------------------------------------------------------------------------------------------------------------
 
 
-def _references(climbed: Climbed, measurer: Measurer, tell: Tell) -> tuple[Offer, ...]:
-    """The models named in `references`, asked as well as they can be without training: as the best untrained step was."""
-    offers = []
+def _references(climbed: Climbed, measurer: Measurer, tell: Tell) -> tuple[tuple[Offer, ...], dict[str, str]]:
+    """The models named in `references`, asked as well as they can be without training: as the best untrained step was.
+
+    And those that could not be asked, with the reason.
+    """
+    offers, left_out = [], {}
     for name in climbed.task.config.references:
         system = reference_system(name, climbed)
         try:
             card = measurer.in_batches(name, system, climbed.task.test)
         except SadariError as error:
             tell(f"the reference {name} could not be asked and is left out: {error}")
+            left_out[name] = str(error)
             continue
         offers.append(Offer(card, card.device))
-    return tuple(offers)
+    return tuple(offers), left_out
 
 
 def reference_system(name: str, climbed: Climbed) -> System:
@@ -211,18 +232,42 @@ def _citations(task: Task, answers: Sequence[Answer]) -> Citations | None:
 
 
 def _leaks(climbed: Climbed, answers: Sequence[Answer]) -> tuple[Leak, ...]:
-    """Personal data, credentials and canaries of the training rows that the winner says, though they stand in no document."""
+    """Personal data, credentials and canaries of the training rows that the winner says, though they stand in no document.
+
+    What the example's own reference says is no leak, nor what the references of several test examples say: such a number is the
+    company's own.
+    """
     task = climbed.task
-    found = {
+    found = _secrets(message.content for example in task.train for message in example.messages)
+    planted = {make_secret(c.id, c.secret) for step in climbed.steps for c in _canaries(step, climbed)}
+    told = Counter(secret for example in task.test for secret in _secrets(_right_texts(example)))
+    secrets = (found | planted) - {secret for secret, count in told.items() if count >= PUBLIC_FROM}
+    # As if the asker had given the right answer too: what is asked with may be said.
+    told_all = [replace(e, messages=(Message("user", "\n".join(_right_texts(e))), *e.messages)) for e in task.test]
+    if not find_leaks(told_all, answers, secrets):
+        return ()  # reading all documents takes long
+    public = [piece for document in task.documents for piece in _pieces(document.text)]
+    return find_leaks(told_all, answers, secrets, allowed=public)
+
+
+def _secrets(texts: Iterable[str]) -> set[Secret]:
+    """The personal data and credentials in texts."""
+    return {
         make_secret(finding.kind, value)
-        for example in task.train
-        for message in example.messages
-        for finding in (*find_personal(message.content), *find_credentials(message.content))
+        for text in texts
+        for finding in (*find_personal(text), *find_credentials(text))
         for value in (finding.text, value_of(finding))
         if sum(c.isalnum() for c in value) >= SHORTEST
     }
-    planted = {make_secret(c.id, c.secret) for step in climbed.steps for c in _canaries(step, climbed)}
-    return find_leaks(task.test, answers, found | planted, allowed=[d.text for d in task.documents])
+
+
+def _right_texts(example: Example) -> tuple[str, ...]:
+    return (*example.reference.texts, *(text for fact in example.reference.facts for text in fact))
+
+
+def _pieces(text: str) -> list[str]:
+    """A long text in overlapping pieces: of each text, only a beginning is compared."""
+    return [text[start : start + PIECE_CHARS + PIECE_OVERLAP] for start in range(0, len(text), PIECE_CHARS)]
 
 
 # --- what tuning did beside its task -------------------------------------------------------------------------------------------
@@ -257,6 +302,7 @@ def _canaries(step: Step, climbed: Climbed) -> list[Canary]:
 
 def _exposures(step: Step, climbed: Climbed, measurer: Measurer) -> tuple[Exposure, ...]:
     from sadari.model.likelihood import answer_log_probabilities
+    from sadari.model.local import LocalModel
 
     canaries = _canaries(step, climbed)
     model = measurer.engine.model(step.built.system)
@@ -268,6 +314,7 @@ def _exposures(step: Step, climbed: Climbed, measurer: Measurer) -> tuple[Exposu
 
 def _probe(system: System, name: str, climbed: Climbed, measurer: Measurer) -> Probe | None:
     from sadari.model.likelihood import text_log_probabilities
+    from sadari.model.local import LocalModel
 
     def ask() -> Probe:
         model = measurer.engine.model(system)

@@ -1,6 +1,7 @@
 """The report of a run on disk, from what is kept of it: it can be told again at any time, in either language."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -38,8 +39,18 @@ def write_reports(folder: Path, language: Literal["ko", "en"] | None = None) -> 
     write_text(folder / "report.html", render_report(run))
     write_text(folder / "report.md", report_markdown(run))
     write_text(folder / "best" / MODEL_CARD, model_card(run))
-    write_text(folder / "report.json", json.dumps(run_json(run), ensure_ascii=False, indent=2) + "\n")  # last: says it is done
+    result = json.dumps(_finite(run_json(run)), ensure_ascii=False, indent=2, allow_nan=False)
+    write_text(folder / "report.json", result + "\n")  # last: says it is done
 
 
 def _plain(review: Review) -> Any:
     return TypeAdapter(Review).dump_python(review, mode="json")
+
+
+def _finite(value: Any) -> Any:
+    """`value` with None for infinities, which JSON has no word for: a share of a reference that may be nothing."""
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -23,7 +23,7 @@ from sadari.task.config import (
 from sadari.task.documents import load_documents
 from sadari.task.files import resolve_path
 from sadari.task.labels import distinct_references, label_set
-from sadari.task.leaks import check_leaks
+from sadari.task.leaks import check_leaks, find_twins
 from sadari.task.readers import Row, Scan, scan_rows
 from sadari.task.splits import cut_audit, cut_test, cut_validation
 from sadari.types import Document, Example, Span
@@ -266,6 +266,12 @@ def _check_leaks(rows: _Rows, config: TaskConfig) -> _Rows:
         splits["train"] = check.kept
         notes += check.notes
         leaks += check.problems
+    leaks += [
+        f"{twin.train.where} (id {twin.train.example.id}): the same question as {twin.test.where} (id {twin.test.example.id}), so "
+        "that audit would not be the first look at it. Remove it from audit."
+        for twin in (find_twins(splits["test"], splits["audit"]) if splits["test"] and splits["audit"] else ())
+        if twin.is_leak
+    ]
     shared = {row.example.group for row in splits["train"] if row.example.group} & {
         row.example.group for row in splits["test"] if row.example.group
     }

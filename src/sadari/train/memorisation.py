@@ -14,16 +14,18 @@ Source:
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import erf, erfc, log2, pi, sqrt
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sadari.errors import ConfigError
 from sadari.model.chat import render_training
-from sadari.model.local import LocalModel
 from sadari.train.rows import Row
 from sadari.types import Message
+
+if TYPE_CHECKING:
+    from sadari.model.local import LocalModel
 
 DIGITS = 6
 SPACE = 10**DIGITS
@@ -105,7 +107,7 @@ def make_canaries(count: int, *, seed: int, language: Literal["ko", "en"] = "ko"
     )
 
 
-def plant(rows: Sequence[Row], canaries: Sequence[Canary], model: LocalModel, *, repeats: int = 1) -> tuple[Row, ...]:
+def plant(rows: Sequence[Row], canaries: Sequence[Canary], model: "LocalModel", *, repeats: int = 1) -> tuple[Row, ...]:
     """`rows` with every canary added `repeats` times; batches are drawn in random order, so they stand among the others.
 
     A canary is rendered as a plain conversation, whatever the prompt, documents or constraint of the task: its digits are learnt

@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sadari.answer import Answerer
 from sadari.errors import TrainingError
 from sadari.model.chat import render_prompt, render_training
-from sadari.model.local import LocalModel
 from sadari.types import Example, Request
+
+if TYPE_CHECKING:
+    from sadari.model.local import LocalModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class Rendering:
     unreachable: int
 
 
-def render_rows(examples: Sequence[Example], answerer: Answerer, model: LocalModel, max_cut_share: float) -> Rendering:
+def render_rows(examples: Sequence[Example], answerer: Answerer, model: "LocalModel", max_cut_share: float) -> Rendering:
     """Rows rendered exactly as the system will be asked, with the answer to learn at the end.
 
     Where answers are constrained in serving (labels, quoted sentences), a token is learnt among the tokens that it will be chosen
@@ -74,7 +77,7 @@ def render_rows(examples: Sequence[Example], answerer: Answerer, model: LocalMod
     return Rendering(tuple(rows), cut, unreachable)
 
 
-def _free_row(example: Example, request: Request, model: LocalModel) -> Row:
+def _free_row(example: Example, request: Request, model: "LocalModel") -> Row:
     target = example.target
     answer = replace(target, weight=1.0 if target.weight is None else target.weight)
     name = f"training row {example.id}"
@@ -82,7 +85,7 @@ def _free_row(example: Example, request: Request, model: LocalModel) -> Row:
     return Row(example.id, tuple(rendered.ids), tuple(rendered.weights))
 
 
-def _constrained_row(example: Example, request: Request, said: str, model: LocalModel) -> Row | None:
+def _constrained_row(example: Example, request: Request, said: str, model: "LocalModel") -> Row | None:
     assert request.constraint is not None
     decisions = model.decisions(request.constraint, said)
     if decisions is None:

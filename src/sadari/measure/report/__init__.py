@@ -4,7 +4,7 @@ from sadari.measure.report.card import model_card
 from sadari.measure.report.data import FailingExample, RunData, failing_examples, gain_over_baseline, run_json
 from sadari.measure.report.markdown import report_markdown
 from sadari.measure.report.page import render_report, write_report
-from sadari.measure.report.sections import Level, Section, Table, fitting
+from sadari.measure.report.sections import Level, Section, Table, fitting, section_markdown
 
 __all__ = [
     "FailingExample",
@@ -19,5 +19,6 @@ __all__ = [
     "render_report",
     "report_markdown",
     "run_json",
+    "section_markdown",
     "write_report",
 ]

@@ -103,7 +103,9 @@ def _holm(run: RunData) -> list[float]:
 
 
 def gain_over_baseline(run: RunData) -> Verdict:
-    """The winner against the first step, in pairs."""
+    """The winner against the first step, in pairs; its own verdict where that is what it was judged against."""
+    if run.winner and not any(step.verdict.taken for step in run.steps[1 : run.winner]):
+        return run.steps[run.winner].verdict
     return judge(run.steps[0].scorecard, run.steps[run.winner].scorecard, Rule(language=run.language))
 
 

@@ -1,5 +1,7 @@
 """The report as Markdown: the numbers of the page, for pull requests and wikis."""
 
+from typing import Any
+
 from sadari.measure.report.data import RunData, run_json
 from sadari.measure.report.page import answer_sentence, step_row
 from sadari.measure.report.sections import Section, Table, section_markdown
@@ -21,10 +23,11 @@ def report_markdown(run: RunData) -> str:
         step_row(step, line, words, index == run.winner)
         for index, (step, line) in enumerate(zip(run.steps, numbers["steps"], strict=True))
     ]
-    table = Table(tuple(t[key] for key in COLUMNS), tuple(tuple(str(row[key]) for key in COLUMNS) for row in rows))
+    cells = tuple(tuple(_with_holm(row) if key == "p" else str(row[key]) for key in COLUMNS) for row in rows)
+    table = Table(tuple(t[key] for key in COLUMNS), cells)
     if run.forgetting:
-        cells = (run.forgetting.get(row["rung"], "–") for row in rows)
-        table = Table((*table.columns, t["forgotten"]), tuple((*row, cell) for row, cell in zip(table.rows, cells, strict=True)))
+        forgotten = (run.forgetting.get(row["rung"], "–") for row in rows)
+        table = Table((*table.columns, t["forgotten"]), tuple((*row, cell) for row, cell in zip(cells, forgotten, strict=True)))
     goal = (f"{t['goal']}: {run.goal}",) if run.goal else ()
     ended = (f"{t['ended']}: {run.end_reason}",) if run.end_reason else ()
     unpriced = () if run.priced else (str(t["not_priced_note"]),)
@@ -37,3 +40,7 @@ def report_markdown(run: RunData) -> str:
     ]
     texts = [section_markdown(section, depth=2 if at else 1) for at, section in enumerate(sections)]
     return "\n\n".join([*texts, str(t["made_by"])]) + "\n"
+
+
+def _with_holm(row: dict[str, Any]) -> str:
+    return f"{row['p']} (Holm {row['holm']})" if row["holm"] else str(row["p"])

@@ -11,6 +11,7 @@ from typing import Any
 from sadari.files import write_text
 from sadari.measure.report.charts import draw_charts
 from sadari.measure.report.data import FailingExample, RunData, gain_over_baseline, run_json
+from sadari.measure.scorecard import served
 from sadari.measure.verdict import format_p, reason_of
 from sadari.measure.words import Words
 from sadari.types import Step
@@ -43,7 +44,7 @@ def render_report(run: RunData) -> str:
     words = Words(run.language, run.currency)
     charts, missing = draw_charts(numbers, run.steps, words)
     winner = run.steps[run.winner]
-    wrong = sum(score < 1 for score in winner.scorecard.scores)
+    wrong = sum(score < 1 for score in served(winner.scorecard).scores)
     return environment.get_template("page.html.jinja").render(
         run=run,
         title=Path(run.task).name or run.task,  # a task is often named by its folder

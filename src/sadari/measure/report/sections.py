@@ -67,7 +67,8 @@ def _cell(text: str) -> str:
 
 def _plain(text: str) -> str:
     """One line in which nothing is markup: what users and models wrote must not become links or HTML."""
-    return re.sub(r"([\\`*_\[\]<>#])", r"\\\1", " ".join(text.split()))
+    escaped = re.sub(r"([\\`*_\[\]<>#~])", r"\\\1", " ".join(text.split()))  # two ~ strike out what is between: 10~20, 30~40
+    return re.sub(r"(?i)\b(https?|ftp)://|\bwww\.", lambda found: found[0].replace(":", "\\:").replace(".", "\\."), escaped)
 
 
 def fitting(sections: Sequence[Section | None]) -> list[Section]:

@@ -83,6 +83,8 @@ class SqlScorer:
         references = accepted_texts(example)
         connection = _connection(self._database_of(example))
         wanted = [self._run_reference(connection, example, reference) for reference in references]
+        if sql in {fenced(reference, "sql").strip() for reference in references}:
+            return Score(1.0)
         try:
             said = _run(connection, sql, self.time_s)
         except _FAILURES as error:
