@@ -13,17 +13,17 @@ from sadari.errors import ConfigError
 from sadari.files import read_json
 from sadari.looks import looks_at, name_of_test
 from sadari.measure.abstention import AbstentionReport
-from sadari.measure.bill import Part
-from sadari.measure.calibration import Calibration
-from sadari.measure.failures import FailureGroup
-from sadari.measure.forgetting import Change, Forgetting
-from sadari.measure.leaks import Leak
-from sadari.measure.overfitting import Overfitting
-from sadari.measure.payoff import Payoff, ReferenceShare
+from sadari.measure.after.failures import FailureGroup
+from sadari.measure.after.forgetting import Change, Forgetting
+from sadari.measure.after.leaks import Leak
+from sadari.measure.after.overfitting import Overfitting
+from sadari.measure.after.slices import Slice
+from sadari.measure.judging.calibration import Calibration
+from sadari.measure.money.bill import Part
+from sadari.measure.money.payoff import Payoff, ReferenceShare
+from sadari.measure.money.stop import StopAdvice
 from sadari.measure.report import RunData, Section, section_markdown
 from sadari.measure.scorers.label import LabelQuality, LabelReport
-from sadari.measure.slices import Slice
-from sadari.measure.stop import StopAdvice
 from sadari.measure.verdict import Rule, judge
 from sadari.measure.words import Words
 from sadari.review import RUN, Audit, Climbed, Reuse, Review, Tuning, chapters, write_reports

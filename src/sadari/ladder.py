@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Protocol
 
 from sadari.files import kept
-from sadari.measure.cost import Money, build_money
+from sadari.measure.money.cost import Money, build_money
+from sadari.measure.money.stop import NextRung, stop_advice
 from sadari.measure.scorecard import mean_of_seeds
-from sadari.measure.stop import NextRung, stop_advice
 from sadari.measure.verdict import Rule, baseline_verdict, judge
 from sadari.task import Task
 from sadari.types import Built, Cost, Device, Example, Rung, Scorecard, Step, System, Verdict

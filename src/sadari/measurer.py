@@ -8,7 +8,7 @@ from pathlib import Path
 from sadari.answer import Engine
 from sadari.files import kept, to_json
 from sadari.measure import Asked, make_scorecard
-from sadari.measure.llm_judge import JudgeScorer, check_tally, tally_reasons
+from sadari.measure.judging.llm_judge import JudgeScorer, check_tally, tally_reasons
 from sadari.task import Task
 from sadari.types import Answer, Device, Example, Scorecard, Scorer, System
 

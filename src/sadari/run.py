@@ -27,7 +27,7 @@ from sadari.files import kept, read_json, read_lines, read_log, write_lines, wri
 from sadari.ladder import Limits, climb
 from sadari.looks import EVAL, LOG, Look, log_look, name_of_test
 from sadari.measure import choose_scorer, is_priced
-from sadari.measure.payoff import check_prices
+from sadari.measure.money.payoff import check_prices
 from sadari.measure.report import RunData, failing_examples
 from sadari.measure.scorecard import served
 from sadari.measurer import Measurer, Prediction, Tell, device_of

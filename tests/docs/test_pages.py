@@ -15,7 +15,7 @@ import yaml
 from typer.testing import CliRunner
 
 from sadari.cli.main import app
-from sadari.measure.human_labels import read_labels
+from sadari.measure.judging.human_labels import read_labels
 from sadari.task import scan_rows
 from sadari.task.config import TASK_FILE, TaskConfig, load_config
 from sadari.types import Example, Message

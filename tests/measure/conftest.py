@@ -98,7 +98,9 @@ def korean_run() -> RunData:
         scores = [float((s < quality) != n) for s, n in zip(skill, noise, strict=True)]
         card = make_card(scores, rung, latency, cost=latency / 3600 * 400, failures=3 if index == 0 else 0)
         cost = Cost(seconds, seconds / 3600 * 400)
-        verdict = baseline_verdict(card, language="ko") if best is None else judge(best, card, Rule(looks=4, language="ko"), cost=cost)
+        verdict = (
+            baseline_verdict(card, language="ko") if best is None else judge(best, card, Rule(looks=4, language="ko"), cost=cost)
+        )
         steps_x = range(0, 400, 10)
         curves = (
             (

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from sadari.errors import DataError
-from sadari.measure.cost import Money
+from sadari.measure.money.cost import Money
 from sadari.measure.scorecard import Asked, make_scorecard, p50_latency_s, p95_latency_s
 from sadari.measure.scorers import LabelScorer
 from sadari.measure.statistics import wilson

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sadari.errors import RunError
-from sadari.measure.cost import Money
+from sadari.measure.money.cost import Money
 from sadari.measure.statistics import mcnemar_mid_p
 from sadari.measure.verdict import Rule, baseline_verdict, format_p, judge
 from sadari.types import Cost, Scorecard

@@ -3,7 +3,9 @@
 from sadari.measure.abstention import AbstentionReport, abstention_report
 from sadari.measure.choice import SCORER_NAMES, Scoring, choose_scorer, labels_of
 from sadari.measure.citations import CitationCheck, CitationReport, citation_report
-from sadari.measure.cost import (
+from sadari.measure.facts import FactsScorer
+from sadari.measure.korean import character_f1, contains, normalise, numbers_in
+from sadari.measure.money.cost import (
     Money,
     build_money,
     cost_per_request,
@@ -12,8 +14,6 @@ from sadari.measure.cost import (
     payback_months,
     smallest_gain_that_pays,
 )
-from sadari.measure.facts import FactsScorer
-from sadari.measure.korean import character_f1, contains, normalise, numbers_in
 from sadari.measure.scorecard import Asked, make_scorecard, p50_latency_s, p95_latency_s
 from sadari.measure.scorers import (
     AnswerSchema,

@@ -146,7 +146,7 @@ def _sql(settings: Scoring | None, folder: Path) -> Scorer:
 
 
 def _judge(settings: Scoring | None, language: Literal["ko", "en"], folder: Path, load: Load | None) -> Scorer:
-    from sadari.measure.llm_judge import JudgeScorer
+    from sadari.measure.judging.llm_judge import JudgeScorer
 
     if settings is None or settings.judge is None or load is None:
         raise ConfigError("score.by is judge, but there is no judge. Set `score.judge: {model: NAME, rubric: WORDS}`.")

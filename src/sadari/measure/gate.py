@@ -75,7 +75,9 @@ def gate(
         if len(at) >= FEW:
             old, new = part_of(baseline, at), part_of(candidate, at)
             judged.append((name, old, new, judge(old, new, Rule(language=rule.language))))
-    for (name, old, new, verdict), p in zip(judged, holm([1.0 if v.p_value is None else v.p_value for *_, v in judged]), strict=True):
+    for (name, old, new, verdict), p in zip(
+        judged, holm([1.0 if v.p_value is None else v.p_value for *_, v in judged]), strict=True
+    ):
         passed = _passes(verdict, p, GateRule(rule.margin))
         message = f"{verdict.reason}; {len(old.ids)} examples, Holm p = {format_p(p)}"
         checks.append(Check(f"slice {name}", passed, message, () if passed else _newly_wrong(old, new)))

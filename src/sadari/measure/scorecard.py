@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from sadari.errors import DataError
-from sadari.measure.cost import Money, cost_per_request
+from sadari.measure.money.cost import Money, cost_per_request
 from sadari.measure.scorers import score_answers
 from sadari.measure.seeds import resample_seeds_and_items
 from sadari.measure.statistics import mean_interval, percentile

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sadari.errors import RunError
-from sadari.measure.bill import is_rented
-from sadari.measure.cost import Money, build_money, is_priced, monthly_net, payback_months, smallest_gain_that_pays
+from sadari.measure.money.bill import is_rented
+from sadari.measure.money.cost import Money, build_money, is_priced, monthly_net, payback_months, smallest_gain_that_pays
 from sadari.measure.seeds import resample_seeds_and_items
 from sadari.measure.statistics import more_examples_needed
 from sadari.types import Cost, Scorecard, Verdict

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from math import ceil
 from typing import Literal
 
-from sadari.measure.bill import unpriced_words
-from sadari.measure.payoff import Payoff, ReferenceShare
+from sadari.measure.after.slices import slices_caution
+from sadari.measure.money.bill import unpriced_words
+from sadari.measure.money.payoff import Payoff, ReferenceShare
 from sadari.measure.report import Level, Section, Table, fitting
-from sadari.measure.slices import slices_caution
 from sadari.measure.verdict import format_p, reason_of
 from sadari.measure.words import Words
 from sadari.review.data import Review, Tuning
@@ -194,7 +194,7 @@ def _judged(review: Review, words: Words) -> Section | None:
     judged = review.judged
     if judged is None:
         return None
-    from sadari.measure.calibration import calibration_summary
+    from sadari.measure.judging.calibration import calibration_summary
 
     known = (
         calibration_summary(judged.calibration, words.language)

@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sadari.measure.abstention import AbstentionReport
-from sadari.measure.calibration import Calibration
-from sadari.measure.failures import FailureGroup
-from sadari.measure.forgetting import Forgetting
-from sadari.measure.leaks import Leak
-from sadari.measure.overfitting import Overfitting
-from sadari.measure.payoff import Payoff, ReferenceShare
+from sadari.measure.after.failures import FailureGroup
+from sadari.measure.after.forgetting import Forgetting
+from sadari.measure.after.leaks import Leak
+from sadari.measure.after.overfitting import Overfitting
+from sadari.measure.after.slices import Slice
+from sadari.measure.judging.calibration import Calibration
+from sadari.measure.money.payoff import Payoff, ReferenceShare
+from sadari.measure.money.stop import StopAdvice
 from sadari.measure.scorers.label import LabelReport
-from sadari.measure.slices import Slice
-from sadari.measure.stop import StopAdvice
 from sadari.train.memorisation import Exposure
 from sadari.types import Scorecard, Verdict
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sadari.files import kept
-from sadari.measure.calibration import Calibration, check_gate
-from sadari.measure.human_labels import calibrate_judge, read_labels
-from sadari.measure.llm_judge import JudgeScorer, tally_reasons
-from sadari.measure.pairwise import PositionBias, compare_pairs, position_bias
-from sadari.measure.rulings import Rulings
+from sadari.measure.judging.calibration import Calibration, check_gate
+from sadari.measure.judging.human_labels import calibrate_judge, read_labels
+from sadari.measure.judging.llm_judge import JudgeScorer, tally_reasons
+from sadari.measure.judging.pairwise import PositionBias, compare_pairs, position_bias
+from sadari.measure.judging.rulings import Rulings
 from sadari.measure.statistics import mcnemar_mid_p
 from sadari.review.data import Judged
 from sadari.task import Task

@@ -14,22 +14,22 @@ from sadari.ladder import next_rung
 from sadari.looks import EVAL, log_look, looks_at, name_of_test
 from sadari.measure import Rule, judge
 from sadari.measure.abstention import abstention_report
-from sadari.measure.bill import Offer, offers_of
-from sadari.measure.calibration import Calibration
+from sadari.measure.after.failures import cluster_failures
+from sadari.measure.after.forgetting import Forgetting, Probe, compare_probes, probe_model
+from sadari.measure.after.leaks import SHORTEST, Leak, Secret, find_leaks, make_secret
+from sadari.measure.after.overfitting import overfitting
+from sadari.measure.after.slices import slice_quality
 from sadari.measure.citations import citation_report
-from sadari.measure.cost import build_money
-from sadari.measure.failures import cluster_failures
-from sadari.measure.forgetting import Forgetting, Probe, compare_probes, probe_model
-from sadari.measure.leaks import SHORTEST, Leak, Secret, find_leaks, make_secret
-from sadari.measure.llm_judge import JudgeScorer
-from sadari.measure.overfitting import overfitting
-from sadari.measure.payoff import ReferenceShare, reference_shares, what_if
+from sadari.measure.judging.calibration import Calibration
+from sadari.measure.judging.llm_judge import JudgeScorer
+from sadari.measure.money.bill import Offer, offers_of
+from sadari.measure.money.cost import build_money
+from sadari.measure.money.payoff import ReferenceShare, reference_shares, what_if
+from sadari.measure.money.stop import NextRung, stop_advice
 from sadari.measure.reuse import Reported, level_after, report
 from sadari.measure.scorecard import served
 from sadari.measure.scorers import LabelScorer
 from sadari.measure.scorers.label import LabelReport, label_report
-from sadari.measure.slices import slice_quality
-from sadari.measure.stop import NextRung, stop_advice
 from sadari.measurer import Measurer, Tell
 from sadari.prompt.instructions import grounded_instruction
 from sadari.review.data import Audit, Citations, Reuse, Review, Tuning

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sadari.measure.bill import (
+from sadari.measure.money.bill import (
     PART_NAMES,
     Investment,
     Offer,

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from sadari.measure.cost import Money, smallest_gain_that_pays
+from sadari.measure.money.cost import Money, smallest_gain_that_pays
 from sadari.measure.statistics import mean_interval
 from sadari.types import Scorecard
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sadari.measure.judge_prompt import Language, pair_question, said
-from sadari.measure.rulings import NO_TOKENS, Rulings, add_usage
+from sadari.measure.judging.judge_prompt import Language, pair_question, said
+from sadari.measure.judging.rulings import NO_TOKENS, Rulings, add_usage
 from sadari.measure.statistics import mcnemar_mid_p
 from sadari.types import Answer, Example, Model, Usage
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sadari.measure.cost import (
+from sadari.measure.money.cost import (
     Money,
     build_money,
     cost_per_request,

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from sadari.errors import DataError
-from sadari.measure.calibration import Calibration, calibrate
-from sadari.measure.llm_judge import JudgeScorer, tally_reasons
+from sadari.measure.judging.calibration import Calibration, calibrate
+from sadari.measure.judging.llm_judge import JudgeScorer, tally_reasons
 from sadari.types import ROLES, Answer, Example, Message, Reference
 
 FIELDS = ("id", "question", "messages", "reference", "answer", "right")

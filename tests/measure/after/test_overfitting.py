@@ -4,7 +4,7 @@ from math import hypot
 
 import pytest
 
-from sadari.measure.overfitting import overfitting
+from sadari.measure.after.overfitting import overfitting
 from sadari.measure.statistics import wilson
 from sadari.types import Curve
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from sadari.measure.rulings import UNSURE, Question, verdict_json
+from sadari.measure.judging.rulings import UNSURE, Question, verdict_json
 from sadari.types import Answer, Example, ToolCall
 
 Language = Literal["ko", "en"]

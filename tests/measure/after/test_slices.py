@@ -3,7 +3,7 @@
 import pytest
 
 from sadari.errors import DataError
-from sadari.measure.slices import question_language, slice_quality, slices_caution
+from sadari.measure.after.slices import question_language, slice_quality, slices_caution
 from sadari.measure.statistics import holm, paired_interval, paired_p, wilson
 from sadari.types import Example, Message, Scorecard
 

@@ -21,7 +21,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sadari.measure.cost import Money, build_money, hour_price
+from sadari.measure.money.cost import Money, build_money, hour_price
 from sadari.measure.words import Words
 from sadari.types import Cost, Device, Scorecard, Step, Usage
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sadari.errors import ModelError
-from sadari.measure.forgetting import GAP, ProbeItem, compare_probes, probe_items, probe_model, worst
+from sadari.measure.after.forgetting import GAP, ProbeItem, compare_probes, probe_items, probe_model, worst
 
 ITEMS = (
     ProbeItem("ko-text", "ko", "prose", "가나다라"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sadari.errors import ConfigError, DataError
-from sadari.measure.calibration import (
+from sadari.measure.judging.calibration import (
     Calibration,
     calibrate,
     calibration_summary,
@@ -17,8 +17,8 @@ from sadari.measure.calibration import (
     corrected_rate,
     why_not_corrected,
 )
-from sadari.measure.human_labels import calibrate_judge, read_labels
-from sadari.measure.llm_judge import JudgeScorer
+from sadari.measure.judging.human_labels import calibrate_judge, read_labels
+from sadari.measure.judging.llm_judge import JudgeScorer
 from sadari.measure.statistics import wilson
 from sadari.model.scripted import ScriptedModel
 from sadari.task.config import JudgeConfig

@@ -3,7 +3,7 @@
 import pytest
 
 from sadari.errors import DataError
-from sadari.measure.leaks import Leak, find_leaks, make_secret
+from sadari.measure.after.leaks import Leak, find_leaks, make_secret
 from sadari.types import Answer, Example, Message, Span, ToolCall
 
 PHONE = make_secret("phone", "010-1234-5678")

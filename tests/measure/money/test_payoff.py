@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from sadari.errors import ConfigError, RunError
-from sadari.measure.bill import Investment, Offer
-from sadari.measure.payoff import payoff, reference_shares, resample_means, volumes_of, what_if
+from sadari.measure.money.bill import Investment, Offer
+from sadari.measure.money.payoff import payoff, reference_shares, resample_means, volumes_of, what_if
 from sadari.task import MoneyConfig
 from sadari.types import Cost, Scorecard
 

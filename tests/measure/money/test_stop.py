@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from sadari.measure.stop import Hope, NextRung, stop_advice
+from sadari.measure.money.stop import Hope, NextRung, stop_advice
 from sadari.task import MoneyConfig
 from sadari.types import Scorecard
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from sadari.errors import ModelError, RunError
-from sadari.measure.judge_prompt import ANSWER_VERDICTS, MOST_CHARS, answer_question
-from sadari.measure.llm_judge import JudgeScorer, JudgeSettings, check_tally, tally_reasons
-from sadari.measure.rulings import BATCH, RULINGS_FILE, read_verdict
+from sadari.measure.judging.judge_prompt import ANSWER_VERDICTS, MOST_CHARS, answer_question
+from sadari.measure.judging.llm_judge import JudgeScorer, JudgeSettings, check_tally, tally_reasons
+from sadari.measure.judging.rulings import BATCH, RULINGS_FILE, read_verdict
 from sadari.measure.scorers import score_answer
 from sadari.model.scripted import ScriptedModel
 from sadari.task.config import JudgeConfig

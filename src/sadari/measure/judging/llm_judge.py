@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Protocol
 
 from sadari.errors import ModelError
-from sadari.measure.judge_prompt import ANSWER_VERDICTS, Language, answer_question, said
-from sadari.measure.rulings import FAILED, NO_TOKENS, UNSURE, Ruling, Rulings
+from sadari.measure.judging.judge_prompt import ANSWER_VERDICTS, Language, answer_question, said
+from sadari.measure.judging.rulings import FAILED, NO_TOKENS, UNSURE, Ruling, Rulings
 from sadari.types import Answer, Example, Model, Score, Usage
 
 MOST_FAILED = 0.05

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sadari.errors import ConfigError, RunError
-from sadari.measure.bill import (
+from sadari.measure.money.bill import (
     Offer,
     Part,
     is_rented,
@@ -37,7 +37,7 @@ from sadari.measure.bill import (
     unpriced_parts,
     value_parts,
 )
-from sadari.measure.cost import Money, horizon_months, payback_months, value_of_one
+from sadari.measure.money.cost import Money, horizon_months, payback_months, value_of_one
 from sadari.measure.statistics import RESAMPLES
 from sadari.types import Scorecard
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from sadari.measure.human_labels import HumanLabel, calibrate_judge
-from sadari.measure.judge_prompt import PAIR_VERDICTS
-from sadari.measure.llm_judge import JudgeScorer
-from sadari.measure.pairwise import Preference, compare_answers, compare_pairs, position_bias
-from sadari.measure.rulings import Rulings
+from sadari.measure.judging.human_labels import HumanLabel, calibrate_judge
+from sadari.measure.judging.judge_prompt import PAIR_VERDICTS
+from sadari.measure.judging.llm_judge import JudgeScorer
+from sadari.measure.judging.pairwise import Preference, compare_answers, compare_pairs, position_bias
+from sadari.measure.judging.rulings import Rulings
 from sadari.model.scripted import ScriptedModel
 from sadari.task.config import JudgeConfig
 from sadari.types import Answer, Example, Generation, Message, Request, Usage

@@ -10,6 +10,7 @@ from sadari.types import Cost, Device
 
 DEFAULT_HORIZON_MONTHS = 12.0
 
+
 @runtime_checkable
 class Money(Protocol):
     """The prices of a task, each in `currency`; None means that it was not given."""

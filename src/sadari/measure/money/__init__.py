@@ -1,0 +1,1 @@
+"""What a system costs and earns: prices, bills, payback, and when to stop."""
