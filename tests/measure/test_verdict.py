@@ -25,12 +25,14 @@ def test_a_proven_gain_is_taken_with_its_numbers_in_one_sentence(card: Card) -> 
     assert verdict.reason.endswith("p = 2e-13 < 0.0125: taken")
 
 
-def test_identical_arms_have_no_gain_p_1_and_are_not_taken(card: Card) -> None:
+def test_few_identical_scores_prove_nothing_and_many_are_not_worse_within_a_margin(card: Card) -> None:
     arm = card([0.0, 1.0, 1.0, 0.0])
     verdict = judge(arm, arm, Rule(looks=4))
-    assert (verdict.outcome, verdict.taken) == ("not_worse", False)
+    assert (verdict.outcome, verdict.taken) == ("cannot_tell", False)
     assert (verdict.gain, verdict.p_value) == (0.0, 1.0)
     assert verdict.low == -verdict.high < -0.4  # four examples on which nothing differs prove little
+    many = card([0.0, 1.0, 1.0, 0.0] * 100)
+    assert judge(many, many, Rule(margin=0.02)).outcome == "not_worse"
 
 
 def test_too_little_evidence_says_how_many_more_examples_would_decide(card: Card) -> None:

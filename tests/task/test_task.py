@@ -173,6 +173,6 @@ def test_an_audit_set_is_cut_from_a_large_test_set_unless_the_task_says_none(tmp
     rows = [{"question": f"{name * 4} 문의합니다", "answer": f"답 {name}"} for name in names]
     task = load_task(write_task(tmp_path, test=rows))
     assert (task.counts["test"], task.counts["audit"]) == (300, 100)
-    assert task.notes[-1] == "audit (100 rows) was cut from test by group, for one last look (`audit: none` cuts none)."
+    assert task.notes[-1] == "audit (100 rows) was cut from test by group, for one last look (`examples: {audit: none}` cuts none)."
     whole = load_task(write_task(tmp_path, examples="{train: train.jsonl, test: test.jsonl, audit: none}", test=rows))
     assert (whole.counts["test"], whole.counts["audit"]) == (400, 0)

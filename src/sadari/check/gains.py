@@ -43,6 +43,6 @@ _PROVABLE = {
     "ko": ("테스트 {count}문항, {rungs}단계로 다섯 번에 네 번 입증할 수 있는 가장 작은 향상: {gains}.", ""),
 }
 _NOTHING = {
-    "en": ("{count} test examples are too few to prove any gain over {rungs} rungs.", "Collect 200 or more test rows."),
+    "en": ("{count} test examples hardly prove any gain over {rungs} rungs.", "Collect 200 or more test rows."),
     "ko": ("테스트 {count}문항으로는 {rungs}단계에서 어떤 향상도 입증하기 어렵습니다.", "테스트 행을 200개 이상 모으세요."),
 }

@@ -1,11 +1,17 @@
 """`sadari climb`: the ladder, live, and the report."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sadari.cli.show import Progress, errors, output, print_json, steps_table
+from sadari.errors import DataError
+from sadari.types import Step
+
+if TYPE_CHECKING:
+    from sadari.measure import Money
 
 
 def climb(
@@ -19,7 +25,6 @@ def climb(
 
     Stopped at any moment (Ctrl-C, a crash, a power cut), the same command goes on from the last finished piece of work.
     """
-    from sadari.measure import is_priced
     from sadari.run import ClimbOptions, load_result, run_climb, run_folder
     from sadari.task import load_task
 
@@ -40,11 +45,22 @@ def climb(
                 shown.print(f"  {note}", markup=False, highlight=False, style="dim", soft_wrap=True)
     folder = run_folder(loaded, options)
     result = load_result(folder)
-    _warn(result)
     if json:
         print_json(result)
-        return
-    output.print(steps_table(steps, loaded.money.currency, priced=is_priced(loaded.money, steps[0].scorecard.device)))
+    else:
+        _print(steps, result, loaded.money)
+        output.print(f"report: {folder / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
+    leaks = result.get("review", {}).get("leaks")  # a run of an older sadari has no review
+    if leaks:
+        told = f"{len(leaks)} answers of the winner hold personal data or secrets of train. Do not serve it; see the report."
+        errors.print(told, style="bold red", highlight=False)
+        raise typer.Exit(DataError.exit_code)
+
+
+def _print(steps: Sequence[Step], result: dict[str, Any], money: "Money") -> None:
+    from sadari.measure import is_priced
+
+    output.print(steps_table(steps, money.currency, priced=is_priced(money, steps[0].scorecard.device)))
     winner = result["winner"]
     assert isinstance(winner, dict)
     output.print(f"{steps[-1].ends}", markup=False, highlight=False)
@@ -54,12 +70,3 @@ def climb(
         highlight=False,
         soft_wrap=True,
     )
-    output.print(f"report: {folder / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
-
-
-def _warn(result: dict[str, Any]) -> None:
-    """What nobody may overlook, whatever the quality."""
-    leaks = result.get("review", {}).get("leaks")  # a run of an older sadari has no review
-    if leaks:
-        told = f"{len(leaks)} answers of the winner hold personal data or secrets of train. Do not serve it; see the report."
-        errors.print(told, style="bold red", highlight=False)

@@ -34,7 +34,7 @@ def compare(
         a, b = (evaluate_system(system_of(what), loaded, progress.tell) for what in (incumbent, challenger))
     verdict = judge(a, b, Rule(min_gain=loaded.score.min_gain, money=loaded.money, language=loaded.language, seed=loaded.seed))
     if json:
-        print_json({"a": scorecard_json(a), "b": scorecard_json(b), "verdict": asdict(verdict)})
+        print_json({"a": scorecard_json(a, loaded.money), "b": scorecard_json(b, loaded.money), "verdict": asdict(verdict)})
         return
     for name, card in (("A", a), ("B", b)):
         output.print(f"{name}: {card.quality:.1%} ({card.low:.1%} to {card.high:.1%})", highlight=False)

@@ -24,7 +24,7 @@ def evaluate(
         loaded = load_task(task)
         card = evaluate_system(system_of(what), loaded, progress.tell)
     if json:
-        print_json({**scorecard_json(card), "test": name_of_test(loaded.test, card.scorer)})
+        print_json({**scorecard_json(card, loaded.money), "test": name_of_test(loaded.test, card.scorer)})
         return
     interval = f"{card.quality:.1%} ({card.low:.1%} to {card.high:.1%})"
     output.print(f"{interval} by {card.scorer} on {len(card.ids)} examples, {card.failures} failed", markup=False, highlight=False)

@@ -3,12 +3,15 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
 from sadari.types import Answer, Scorecard, Step
+
+if TYPE_CHECKING:
+    from sadari.measure import Money
 
 
 def _console(*, stderr: bool) -> Console:
@@ -90,9 +93,9 @@ def steps_table(steps: Sequence[Step], currency: str, *, priced: bool = True) ->
     return table
 
 
-def scorecard_json(card: Scorecard) -> dict[str, Any]:
-    """A scorecard for machines."""
-    from sadari.measure import p50_latency_s, p95_latency_s
+def scorecard_json(card: Scorecard, money: "Money") -> dict[str, Any]:
+    """A scorecard for machines; a cost that has no price is null."""
+    from sadari.measure import is_priced, p50_latency_s, p95_latency_s
 
     return {
         "scorer": card.scorer,
@@ -104,7 +107,7 @@ def scorecard_json(card: Scorecard) -> dict[str, Any]:
         "p50_latency_s": p50_latency_s(card),
         "p95_latency_s": p95_latency_s(card),
         "throughput": card.throughput,
-        "cost_per_1000_requests": card.cost_per_request * 1000,
+        "cost_per_1000_requests": card.cost_per_request * 1000 if is_priced(money, card.device) else None,
         "scores": dict(zip(card.ids, card.scores, strict=True)),
         "groups": list(card.groups),
     }

@@ -84,7 +84,7 @@ def _read_scorecard(path: Path) -> tuple[Scorecard, str | None]:
             low=float(kept["quality_low"]),
             high=float(kept["quality_high"]),
             throughput=float(kept["throughput"]),
-            cost_per_request=float(kept["cost_per_1000_requests"]) / 1000,
+            cost_per_request=float(kept["cost_per_1000_requests"] or 0.0) / 1000,
             groups=groups,
         )
         return card, kept.get("test")

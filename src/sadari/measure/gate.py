@@ -67,7 +67,7 @@ def gate(
         RunError: If the two were not measured on the same examples by the same scorer.
     """
     whole = judge(baseline, candidate, Rule(margin=rule.margin, language=rule.language))
-    checks = [Check("quality", _passes(whole, whole.p_value, rule), whole.reason, _newly_wrong(baseline, candidate))]
+    checks = [Check("quality", _passes(whole, whole.p_value, rule), _found(whole), _newly_wrong(baseline, candidate))]
     positions = {name: i for i, name in enumerate(baseline.ids)}
     judged: list[tuple[str, Scorecard, Scorecard, Verdict]] = []
     for name, ids in (slices or {}).items():
@@ -79,9 +79,14 @@ def gate(
         judged, holm([1.0 if v.p_value is None else v.p_value for *_, v in judged]), strict=True
     ):
         passed = _passes(verdict, p, GateRule(rule.margin))
-        message = f"{verdict.reason}; {len(old.ids)} examples, Holm p = {format_p(p)}"
+        message = f"{_found(verdict)}; {len(old.ids)} examples, Holm p = {format_p(p)}"
         checks.append(Check(f"slice {name}", passed, message, () if passed else _newly_wrong(old, new)))
     return (*checks, _failures(baseline.failures, candidate.failures))
+
+
+def _found(verdict: Verdict) -> str:
+    """The figures of a verdict and what they prove; a gate takes nothing, so nothing is said of taking."""
+    return f"{verdict.reason.rpartition(': ')[0]}: {verdict.outcome.replace('_', ' ')}"
 
 
 def _failures(before: int, after: int) -> Check:

@@ -74,7 +74,7 @@ def judge(incumbent: Scorecard, challenger: Scorecard, rule: Rule, cost: Cost = 
     outcome: Outcome = "cannot_tell"
     if p < rule.alpha and gain != 0:
         outcome = "better" if gain > 0 else "worse"
-    elif not differences.any() or (rule.margin > 0 and low > -rule.margin):
+    elif rule.margin > 0 and low > -rule.margin:
         outcome = "not_worse"
     taken = outcome == "better" and low > needed
     undecided = outcome == "cannot_tell" or (outcome == "better" and not taken)

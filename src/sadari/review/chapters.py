@@ -5,6 +5,7 @@ from math import ceil
 from typing import Literal
 
 from sadari.measure.after.slices import slices_caution
+from sadari.measure.judging.calibration import Corrected, calibration_summary
 from sadari.measure.money.bill import unpriced_words
 from sadari.measure.money.payoff import Payoff, ReferenceShare
 from sadari.measure.report import Level, Section, Table, fitting
@@ -72,6 +73,16 @@ def _money(review: Review, words: Words) -> Section | None:
             "net comes from resampling quality, tokens and seconds together.",
         )
     ]
+    if first.extra_per_request is not None and first.extra_per_month is not None:
+        each, month = words.money(first.extra_per_request), words.money(first.extra_per_month)
+        text.append(
+            _say(
+                words,
+                f"{first.against}보다 요청마다 {each}, 매달(임대·재학습) {month} 더 듭니다. 음수는 덜 드는 것입니다.",
+                f"Against {first.against} it costs {each} more a request and {month} more a month (rent, retraining); "
+                "negative is less.",
+            )
+        )
     if review.advice is not None:
         text.append(review.advice.words(words.language))
     points = [f"{_say(words, '쓴 가격', 'Priced by')}: {', '.join(first.priced_by)}"] if first.priced_by else []
@@ -194,8 +205,6 @@ def _judged(review: Review, words: Words) -> Section | None:
     judged = review.judged
     if judged is None:
         return None
-    from sadari.measure.judging.calibration import calibration_summary
-
     known = (
         calibration_summary(judged.calibration, words.language)
         if judged.calibration is not None
@@ -205,10 +214,35 @@ def _judged(review: Review, words: Words) -> Section | None:
             "The judge was not calibrated against people. Give 50 or more judged answers in score.judge.labels.",
         )
     )
-    columns = (words.text["rung"], _say(words, "판단 못 함", "Unsure"), _say(words, "심사 실패", "Failed"))
-    rows = tuple((rung, str(count), str(judged.failed.get(rung, 0))) for rung, count in judged.unsure.items())
+    columns = (
+        words.text["rung"],
+        _say(words, "판단 못 함", "Unsure"),
+        _say(words, "심사 실패", "Failed"),
+        _say(words, "보정한 품질", "Corrected quality"),
+        words.text["interval"],
+    )
+    rows = tuple(
+        (rung, str(count), str(judged.failed.get(rung, 0)), *_corrected(judged.corrected.get(rung), words))
+        for rung, count in judged.unsure.items()
+    )
+    text = [known]
+    if judged.gain is not None:
+        value, interval = _corrected(judged.gain, words)
+        text.append(
+            _say(
+                words,
+                f"심사 모델의 오류를 뺀 향상(기준선 대비): {value} (95% 구간 {interval}).",
+                f"Gain over the baseline with the judge's errors taken out: {value} (95% interval {interval}).",
+            )
+        )
     level: Level = "" if judged.calibration is not None else "warning"
-    return Section("judge", _say(words, "심사 모델", "The judge"), (known,), (), (Table(columns, rows),), level)
+    return Section("judge", _say(words, "심사 모델", "The judge"), tuple(text), (), (Table(columns, rows),), level)
+
+
+def _corrected(found: Corrected | None, words: Words) -> tuple[str, str]:
+    if found is None:
+        return "–", "–"
+    return words.share(found.value), words.between(words.share(found.low), words.share(found.high))
 
 
 # --- what still fails ----------------------------------------------------------------------------------------------------------

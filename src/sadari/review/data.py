@@ -9,7 +9,7 @@ from sadari.measure.after.forgetting import Forgetting
 from sadari.measure.after.leaks import Leak
 from sadari.measure.after.overfitting import Overfitting
 from sadari.measure.after.slices import Slice
-from sadari.measure.judging.calibration import Calibration
+from sadari.measure.judging.calibration import Calibration, Corrected
 from sadari.measure.money.payoff import Payoff, ReferenceShare
 from sadari.measure.money.stop import StopAdvice
 from sadari.measure.scorers.label import LabelReport
@@ -80,11 +80,18 @@ class Citations:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """How often a judge model could not say, by rung, and how well it agrees with people (None: nobody looked)."""
+    """How often a judge model could not say, by rung, and how well it agrees with people (None: nobody looked).
+
+    Args:
+        corrected: By rung, the share of right answers after what the judge errs was taken out; {} where that cannot be done.
+        gain: The same of the winner's gain over the baseline.
+    """
 
     unsure: dict[str, int]
     failed: dict[str, int]
     calibration: Calibration | None = None
+    corrected: dict[str, Corrected] = field(default_factory=dict)
+    gain: Corrected | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sadari.files import kept
-from sadari.measure.judging.calibration import Calibration, check_gate
+from sadari.measure.judging.calibration import (
+    Calibration,
+    Corrected,
+    check_gate,
+    corrected_gain,
+    corrected_rate,
+    why_not_corrected,
+)
 from sadari.measure.judging.human_labels import calibrate_judge, read_labels
 from sadari.measure.judging.llm_judge import JudgeScorer, tally_reasons
 from sadari.measure.judging.pairwise import PositionBias, compare_pairs, position_bias
@@ -62,10 +69,20 @@ def judged(steps: Sequence[Step], scorer: Scorer, calibration: Calibration | Non
     if not isinstance(scorer, JudgeScorer):
         return None
     tallies = {step.rung: tally_reasons(step.scorecard.reasons) for step in steps}
+    corrected: dict[str, Corrected] = {}
+    gain = None
+    cards = [step.scorecard for step in steps]
+    if calibration is not None and why_not_corrected(calibration) is None and not any(card.by_seed for card in cards):
+        corrected = {card.rung: corrected_rate(calibration, round(sum(card.scores)), len(card.scores)) for card in cards}
+        best = max((step for step in steps if step.index == 0 or step.verdict.taken), key=lambda step: step.index)
+        if best.index:
+            gain = corrected_gain(calibration, cards[0].scores, best.scorecard.scores)
     return Judged(
         unsure={rung: tally.unsure for rung, tally in tallies.items()},
         failed={rung: tally.failed for rung, tally in tallies.items()},
         calibration=calibration,
+        corrected=corrected,
+        gain=gain,
     )
 
 

@@ -116,7 +116,8 @@ def review(climbed: Climbed, measurer: Measurer, tell: Tell) -> Review:
 
 def _offers(climbed: Climbed, measurer: Measurer) -> tuple[Offer, ...]:
     """The steps as a buyer sees them; what the judge's tokens cost is paid by whoever came to measure, from the first rung on."""
-    offers = offers_of(climbed.steps, _local_device(climbed), labelled=len(climbed.task.train))
+    labels = climbed.calibration.n if climbed.calibration is not None else 0
+    offers = offers_of(climbed.steps, _local_device(climbed), labelled=len(climbed.task.train) + labels)
     if not isinstance(measurer.scorer, JudgeScorer):
         return offers
     tokens = measurer.scorer.rulings.paid_in_all
@@ -198,7 +199,7 @@ def reference_system(name: str, climbed: Climbed) -> System:
     return system.with_(
         model=located(name, task.folder),
         adapter=None,
-        base_url=task.base_url if is_remote else None,
+        base_url=task.config.base_url if is_remote else None,
         prompt=replace(prompt, labels=task.labels),
         decoding=Decoding(max_new_tokens=REFERENCE_TOKENS, choices=() if is_remote else task.labels),
     )

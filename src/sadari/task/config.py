@@ -270,7 +270,7 @@ class TaskConfig(_Options):
     def _fits_together(self) -> "TaskConfig":
         if not self.goal.strip():
             raise ValueError("`goal` is empty. Say in one sentence what the system should do")
-        if self.base_url is not None and not self.model.startswith("openai:"):
+        if self.base_url is not None and not any(name.startswith("openai:") for name in (self.model, *self.references)):
             raise ValueError(f"`base_url` needs a remote model, but model is `{self.model}`. Write `model: openai:NAME`")
         if self.labels is not None and len(set(self.labels)) < max(2, len(self.labels)):
             raise ValueError("`labels` needs at least two labels, each listed once")

@@ -132,7 +132,7 @@ def load_task(path: Path | str, overrides: Mapping[str, Any] | None = None) -> T
         goal=config.goal,
         language=config.answer_language,
         model=located(config.model, folder),
-        base_url=config.base_url,
+        base_url=config.base_url if config.model.startswith("openai:") else None,
         train=examples["train"],
         validation=examples["validation"],
         test=examples["test"],
@@ -328,7 +328,8 @@ def _cut_splits(rows: _Rows, config: TaskConfig) -> _Rows:
         if taken:
             splits["test"] = tuple(by_id[example.id] for example in rest)
             splits["audit"] = tuple(by_id[example.id] for example in taken)
-            notes.append(f"audit ({len(taken)} rows) was cut from test by group, for one last look (`audit: none` cuts none).")
+            told = f"audit ({len(taken)} rows) was cut from test by group, for one last look"
+            notes.append(told + " (`examples: {audit: none}` cuts none).")
     return replace(rows, splits=splits, notes=tuple(notes), problems=tuple(problems))
 
 

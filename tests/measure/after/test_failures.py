@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sadari.errors import DataError
-from sadari.measure import failures as failures_module
+from sadari.measure.after import failures as failures_module
 from sadari.measure.after.failures import FailureGroup, cluster_failures
 from sadari.measure.korean import PlainText
 from sadari.types import Answer, Built, Example, Message, Scorecard, Step, System, Verdict

@@ -5,6 +5,7 @@ Source:
 """
 
 import json
+from pathlib import Path
 
 from sadari.measure.report.data import RunData, gain_over_baseline, run_json
 from sadari.measure.report.page import answer_sentence
@@ -22,12 +23,12 @@ def model_card(run: RunData) -> str:
     head = {
         "language": run.language,
         "library_name": "sadari",
-        "base_model": run.steps[0].built.system.model,
+        "base_model": _base(run),
         "tags": ["sadari", winner.rung],
     }
     what = {
         ("기법" if korean else "technique"): winner.rung,
-        ("바탕 모델" if korean else "base model"): run.steps[0].built.system.model,
+        ("바탕 모델" if korean else "base model"): _base(run),
         ("어댑터" if korean else "adapter"): "yes" if system.adapter else "no",
         ("정밀도" if korean else "precision"): system.precision,
         ("검색" if korean else "retrieval"): f"{system.retrieval.source}, k = {system.retrieval.k}" if system.retrieval else "-",
@@ -74,3 +75,9 @@ def model_card(run: RunData) -> str:
     front = "\n".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items())
     body = "\n\n".join(section_markdown(section, depth=2 if at else 1) for at, section in enumerate(sections))
     return f"---\n{front}\n---\n\n{body}\n\n{words.text['made_by']}\n"
+
+
+def _base(run: RunData) -> str:
+    """The model that the climb began with; of a folder its name alone, since a card travels and a path does not."""
+    model = run.steps[0].built.system.model
+    return Path(model).name if Path(model).is_absolute() else model
