@@ -18,36 +18,14 @@ def model_card(run: RunData) -> str:
     """The card as Markdown, in the language of the run."""
     words = Words(run.language, run.currency)
     korean, numbers = run.language == "ko", run_json(run)
-    winner, line = run.steps[run.winner], numbers["steps"][run.winner]
-    system, card = winner.built.system, winner.scorecard
+    winner = run.steps[run.winner]
+    card = winner.scorecard
     head = {
         "language": run.language,
         "library_name": "sadari",
         "base_model": _base(run),
         "tags": ["sadari", winner.rung],
     }
-    what = {
-        ("기법" if korean else "technique"): winner.rung,
-        ("바탕 모델" if korean else "base model"): _base(run),
-        ("어댑터" if korean else "adapter"): "yes" if system.adapter else "no",
-        ("정밀도" if korean else "precision"): system.precision,
-        ("검색" if korean else "retrieval"): f"{system.retrieval.source}, k = {system.retrieval.k}" if system.retrieval else "-",
-        ("지시문" if korean else "instruction"): system.prompt.instruction or "-",
-        ("답하지 않을 때" if korean else "abstention"): system.abstention,
-    }
-    over = gain_over_baseline(run)
-    interval = words.between(words.share(card.low), words.share(card.high))
-    gain = f"{words.points(over.gain)} ({words.between(words.points(over.low, sign=False), words.points(over.high, sign=False))})"
-    measured = Table(
-        ("측정" if korean else "measure", "값" if korean else "value"),
-        (
-            (words.text["quality"], f"{words.share(card.quality)} ({interval})"),
-            (words.text["gain_over"].format(rung=run.steps[0].rung), f"{gain}, p = {format_p(over.p_value or 0.0)}"),
-            (words.text["latency"], f"{words.seconds(line['p50_latency_s'])}, p95 {words.seconds(line['p95_latency_s'])}"),
-            (words.text["request_cost"], words.money(line["cost_per_1000_requests"])),
-            (words.text["failures"], str(card.failures)),
-        ),
-    )
     limits = (
         (
             f"숫자는 테스트 {len(card.ids):,}문항에 대한 것입니다. 테스트와 다른 질문에는 맞지 않을 수 있습니다.",
@@ -62,12 +40,17 @@ def model_card(run: RunData) -> str:
         )
     )
     kept = [section for section in run.sections if section.name in ("slices", "tuning", "audit", "failures", "leaks")]
+    title = f"{run.task.rstrip('/').rpartition('/')[2]}: {winner.rung}"
     sections = [
+        Section("card", title, (answer_sentence(run, numbers, words), run.goal)),
+        Section("what", "무엇인가" if korean else "What it is", (), _what(run)),
         Section(
-            "card", f"{run.task.rstrip('/').rpartition('/')[2]}: {winner.rung}", (answer_sentence(run, numbers, words), run.goal)
+            "measured",
+            "측정 결과" if korean else "Measured",
+            (f"{words.text['scorer']}: {run.scorer}",),
+            (),
+            (_measured(run, words),),
         ),
-        Section("what", "무엇인가" if korean else "What it is", (), tuple(f"{name}: {value}" for name, value in what.items())),
-        Section("measured", "측정 결과" if korean else "Measured", (f"{words.text['scorer']}: {run.scorer}",), (), (measured,)),
         Section("build", "만든 방법" if korean else "How it was built", (), winner.built.notes),
         *kept,
         Section("limits", "한계" if korean else "Limits", (), limits),
@@ -81,3 +64,34 @@ def _base(run: RunData) -> str:
     """The model that the climb began with; of a folder its name alone, since a card travels and a path does not."""
     model = run.steps[0].built.system.model
     return Path(model).name if Path(model).is_absolute() else model
+
+
+def _what(run: RunData) -> tuple[str, ...]:
+    korean, system = run.language == "ko", run.steps[run.winner].built.system
+    what = {
+        ("기법" if korean else "technique"): run.steps[run.winner].rung,
+        ("바탕 모델" if korean else "base model"): _base(run),
+        ("어댑터" if korean else "adapter"): "yes" if system.adapter else "no",
+        ("정밀도" if korean else "precision"): system.precision,
+        ("검색" if korean else "retrieval"): f"{system.retrieval.source}, k = {system.retrieval.k}" if system.retrieval else "-",
+        ("지시문" if korean else "instruction"): system.prompt.instruction or "-",
+        ("답하지 않을 때" if korean else "abstention"): system.abstention,
+    }
+    return tuple(f"{name}: {value}" for name, value in what.items())
+
+
+def _measured(run: RunData, words: Words) -> Table:
+    korean, card, line = run.language == "ko", run.steps[run.winner].scorecard, run_json(run)["steps"][run.winner]
+    over = gain_over_baseline(run)
+    interval = words.between(words.share(card.low), words.share(card.high))
+    gain = f"{words.points(over.gain)} ({words.between(words.points(over.low, sign=False), words.points(over.high, sign=False))})"
+    return Table(
+        ("측정" if korean else "measure", "값" if korean else "value"),
+        (
+            (words.text["quality"], f"{words.share(card.quality)} ({interval})"),
+            (words.text["gain_over"].format(rung=run.steps[0].rung), f"{gain}, p = {format_p(over.p_value or 0.0)}"),
+            (words.text["latency"], f"{words.seconds(line['p50_latency_s'])}, p95 {words.seconds(line['p95_latency_s'])}"),
+            (words.text["request_cost"], words.money(line["cost_per_1000_requests"])),
+            (words.text["failures"], str(card.failures)),
+        ),
+    )
