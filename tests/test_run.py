@@ -266,3 +266,23 @@ def test_the_winners_bundle_scores_what_the_climb_measured(tmp_path: Path) -> No
     folder = write_label_task(tmp_path / "task")
     winner = climb(folder)[-1].scorecard
     assert evaluate_system(load_bundle(folder / "runs/1/best"), load_task(folder), lambda line: None).scores == winner.scores
+
+
+def test_what_a_search_pays_for_tokens_is_part_of_what_its_rung_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sadari.measurer.device_of", lambda system: "remote")
+    prices = {"price_per_1k_prompt_tokens": 1000.0, "price_per_1k_completion_tokens": 0.0}  # one for each prompt token
+    task = load_task(write_label_task(tmp_path / "task", money=prices, ladder=["prompt"]))
+    baseline, prompt = climb(tmp_path / "task")
+    assert baseline.built.cost.money == 0
+    candidates = [note for note in prompt.built.notes if " on " in note and "validation examples" in note]
+    least = len(candidates) * len(task.validation)  # every candidate is asked every validation example, of a token at least
+    assert prompt.built.cost.money > least
+    assert climb(tmp_path / "task")[1].built.cost == prompt.built.cost
+
+
+def test_free_text_is_also_counted_as_a_corpus_with_its_signature(tmp_path: Path) -> None:
+    climb(write_label_task(tmp_path / "task", score={"by": "text"}, ladder=["prompt"]))
+    corpus = load_result(tmp_path / "task/runs/1")["review"]["corpus"]
+    assert [score["name"].split()[0] for score in corpus] == ["chrF"]  # labels are too short for BLEU
+    assert "version:" in corpus[0]["signature"]
+    assert corpus[0]["signature"] in (tmp_path / "task/runs/1/report.html").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ import math
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,7 +23,7 @@ import sadari
 from sadari.answer import Answerer, Engine
 from sadari.bundle import save_bundle
 from sadari.errors import ConfigError, RunError
-from sadari.files import kept, read_json, read_lines, read_log, write_lines, write_text
+from sadari.files import kept, read_json, read_lines, read_log, to_json, write_lines, write_text
 from sadari.ladder import Limits, climb
 from sadari.looks import EVAL, LOG, Look, log_look, name_of_test
 from sadari.measure import choose_scorer, is_priced
@@ -38,6 +38,7 @@ from sadari.rungs import TRAINED, BaselineRung, SeededRung, check_options, make_
 from sadari.task import Task, located
 from sadari.types import (
     Answer,
+    Built,
     Decoding,
     Document,
     Example,
@@ -106,7 +107,16 @@ def _climb_in(folder: Path, task: Task, options: ClimbOptions, tell: Tell) -> It
     start = kept(folder / "start.json", System, lambda: _start(task, engine))
     budget_s = QUICK_TIME_S if options.quick else task.budget.time_s
 
+    searches: dict[str, dict[str, float]] = {}
+
     def workshop(name: str) -> Workshop:
+        def evaluate(system: System, examples: Sequence[Example]) -> Scorecard:
+            card = measurer.in_batches(f"{name} (validation)", system, examples)
+            if card.device == "remote":  # on this machine the search is paid by its seconds
+                asked = to_json(system) + " ".join(card.ids)
+                searches.setdefault(name, {})[asked] = card.cost_per_request * len(card.ids)
+            return card
+
         share = RUNG_SHARES.get(name, 0.5 / max(1, len(task.ladder)))
         return Workshop(
             goal=task.goal,
@@ -115,14 +125,15 @@ def _climb_in(folder: Path, task: Task, options: ClimbOptions, tell: Tell) -> It
             documents=documents,
             tools=(),
             scorer=scorer,
-            evaluate=lambda system, examples: measurer.in_batches(f"{name} (validation)", system, examples),
+            evaluate=evaluate,
             load=_load,
             seed=task.seed,
             time_budget_s=None if budget_s is None else share * budget_s,
             tell=lambda line: tell(f"{name}: {line}"),
         )
 
-    ladder: list[Rung] = [BaselineRung(start, workshop("baseline")), *_rungs(task, workshop)]
+    rungs = [_Paid(rung, searches) for rung in _rungs(task, workshop)]
+    ladder: list[Rung] = [BaselineRung(start, workshop("baseline")), *rungs]
     limits = Limits(task.score.target, budget_s, task.budget.cost)
     steps = []
     test = name_of_test(task.test, scorer.name)
@@ -140,6 +151,19 @@ def _climb_in(folder: Path, task: Task, options: ClimbOptions, tell: Tell) -> It
     kept(folder / REVIEW, Review, lambda: review(climbed, measurer, tell))
     kept(folder / RUN, RunData, lambda: _run_data(climbed, options, scorer))
     write_reports(folder)
+
+
+class _Paid:
+    """A rung that counts what its search paid for tokens elsewhere; what was asked before is counted, and asked, once."""
+
+    def __init__(self, rung: Rung, searches: Mapping[str, Mapping[str, float]]) -> None:
+        self.name = rung.name
+        self._rung, self._searches = rung, searches
+
+    def build(self, incumbent: System, train: Sequence[Example], validation: Sequence[Example], workdir: Path) -> Built:
+        built = self._rung.build(incumbent, train, validation, workdir)
+        searched = sum(self._searches.get(self.name, {}).values())
+        return replace(built, cost=replace(built.cost, money=built.cost.money + searched))
 
 
 def _rungs(task: Task, workshop: Callable[[str], Workshop]) -> Iterator[Rung]:

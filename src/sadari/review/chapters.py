@@ -390,9 +390,10 @@ def _answers(review: Review, words: Words) -> Section | None:
                     f"recall {_share(words, c.gold_recall)}",
                 )
             )
+    points += [f"{score.name}: {score.value:.3f} ({score.signature})" for score in review.corpus]
     if not points:
         return None
-    return Section("answers", _say(words, "인용과 물러서기", "Citations and abstention"), (), tuple(points))
+    return Section("answers", _say(words, "답의 성격", "About the answers"), (), tuple(points))
 
 
 # --- what tuning did beside its task -------------------------------------------------------------------------------------------

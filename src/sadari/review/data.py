@@ -12,6 +12,7 @@ from sadari.measure.after.slices import Slice
 from sadari.measure.judging.calibration import Calibration, Corrected
 from sadari.measure.money.payoff import Payoff, ReferenceShare
 from sadari.measure.money.stop import StopAdvice
+from sadari.measure.overlap import CorpusScore
 from sadari.measure.scorers.label import LabelReport
 from sadari.train.memorisation import Exposure
 from sadari.types import Scorecard, Verdict
@@ -103,6 +104,7 @@ class Review:
         left_out: References that could not be asked, and why.
         shares: The winner against each reference, by volume.
         failures, slices, labels, abstention, citations, leaks: Of the winner.
+        corpus: Of free text: BLEU and chrF over all answers together, as far as they can be counted.
         quotes: Of the examples that `failures` shows: id and question.
     """
 
@@ -119,6 +121,7 @@ class Review:
     labels: LabelReport | None = None
     abstention: AbstentionReport | None = None
     citations: Citations | None = None
+    corpus: tuple[CorpusScore, ...] = ()
     tunings: tuple[Tuning, ...] = ()
     leaks: tuple[Leak, ...] = ()
     judged: Judged | None = None

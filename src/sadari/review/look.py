@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from sadari.errors import SadariError
+from sadari.errors import ConfigError, DataError, SadariError
 from sadari.files import kept, read_json
 from sadari.ladder import next_rung
 from sadari.looks import EVAL, log_look, looks_at, name_of_test
@@ -26,9 +27,10 @@ from sadari.measure.money.bill import Offer, offers_of
 from sadari.measure.money.cost import build_money
 from sadari.measure.money.payoff import ReferenceShare, reference_shares, what_if
 from sadari.measure.money.stop import NextRung, stop_advice
+from sadari.measure.overlap import CorpusScore, RougeScorer, corpus_bleu, corpus_chrf
 from sadari.measure.reuse import Reported, level_after, report
 from sadari.measure.scorecard import served
-from sadari.measure.scorers import LabelScorer
+from sadari.measure.scorers import LabelScorer, TextScorer, accepted_texts
 from sadari.measure.scorers.label import LabelReport, label_report
 from sadari.measurer import Measurer, Tell
 from sadari.prompt.instructions import grounded_instruction
@@ -108,6 +110,7 @@ def review(climbed: Climbed, measurer: Measurer, tell: Tell) -> Review:
         labels=_labels(task, answers, measurer),
         abstention=abstention_report(task.test, answers) if any(e.reference.abstain for e in task.test) else None,
         citations=_citations(task, answers),
+        corpus=_corpus(task, answers, measurer),
         tunings=() if climbed.quick else tuple(_tuning(s, climbed, measurer, tell) for s in climbed.steps if s.rung in TRAINED),
         leaks=_leaks(climbed, answers),
         judged=judged(climbed.steps, measurer.scorer, climbed.calibration),
@@ -215,6 +218,17 @@ def _shares(winner: Offer, references: Sequence[Offer], task: Task) -> tuple[Ref
 
 def _labels(task: Task, answers: Sequence[Answer], measurer: Measurer) -> LabelReport | None:
     return label_report(task.test, answers, task.labels) if isinstance(measurer.scorer, LabelScorer) else None
+
+
+def _corpus(task: Task, answers: Sequence[Answer], measurer: Measurer) -> tuple[CorpusScore, ...]:
+    if not isinstance(measurer.scorer, TextScorer | RougeScorer):
+        return ()
+    said, references = [answer.text for answer in answers], [accepted_texts(example) for example in task.test]
+    found = []
+    for metric in (corpus_bleu, corpus_chrf):
+        with suppress(ConfigError, DataError):  # not installed, or answers too short for BLEU
+            found.append(metric(said, references))
+    return tuple(found)
 
 
 def _citations(task: Task, answers: Sequence[Answer]) -> Citations | None:
