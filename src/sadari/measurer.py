@@ -53,7 +53,7 @@ class Measurer:
         Latencies are of a few examples asked one at a time: in a batch everybody waits for the slowest.
         """
         card = self.in_batches(rung, system, examples)
-        if system.model.startswith("openai:"):
+        if system.is_remote:
             return card  # its requests do not wait for each other, and each costs money
         alone = kept(self.folder / _key(system, examples) / "alone.json", _Piece, lambda: self._alone(system, examples))
         return replace(card, latencies_s=tuple(a.latency_s for a in alone.answers))
@@ -96,7 +96,7 @@ class Measurer:
 
 def device_of(system: System) -> Device:
     """Where a system answers, and so what is paid for it."""
-    if system.model.startswith("openai:"):
+    if system.is_remote:
         return "remote"
     if system.model.startswith("scripted:"):
         return "machine"

@@ -15,6 +15,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -102,7 +103,7 @@ def _climb_in(folder: Path, task: Task, options: ClimbOptions, tell: Tell) -> It
     scorer = scorer_of(task)
     engine = Engine(_load)
     measurer = Measurer(engine, scorer, task, folder / "pieces", tell)
-    calibration = calibrate(task, scorer_of(task), folder)
+    calibration = calibrate(task, partial(scorer_of, task), folder)
     documents = _write_documents(task, folder)
     start = kept(folder / "start.json", System, lambda: _start(task, engine))
     budget_s = QUICK_TIME_S if options.quick else task.budget.time_s

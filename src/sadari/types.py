@@ -230,6 +230,11 @@ class System:
     abstention: str = "문서에서 확인할 수 없습니다."
     base_url: str | None = None
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether it answers at an endpoint, where tokens are paid, and not on this machine."""
+        return self.model.startswith("openai:")
+
     def with_(self, **changes: Any) -> "System":
         """This system with some fields changed."""
         return replace(self, **changes)
@@ -327,6 +332,9 @@ class Model(Protocol):
 
 Device = Literal["machine", "accelerator", "remote"]
 """Where a system is built or answers."""
+
+Alarm = Literal["none", "notice", "serious"]
+"""How much something that tuning did beside its task should worry a person."""
 
 
 @dataclass(frozen=True, slots=True)

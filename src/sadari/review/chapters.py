@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from math import ceil
-from typing import Literal
 
+from sadari.measure.after.forgetting import worst
 from sadari.measure.after.slices import slices_caution
 from sadari.measure.judging.calibration import Corrected, calibration_summary
 from sadari.measure.money.bill import unpriced_words
@@ -12,6 +12,7 @@ from sadari.measure.report import Level, Section, Table, fitting
 from sadari.measure.verdict import format_p, reason_of
 from sadari.measure.words import Words
 from sadari.review.data import Review, Tuning
+from sadari.types import Alarm
 
 MOST_LABELS = 20
 """Labels shown, those with the lowest F1 first."""
@@ -416,8 +417,7 @@ def _tuning(review: Review, words: Words) -> Section | None:
             )
             for e in tuning.exposures
         ]
-    levels = [level for t in review.tunings for level in _levels(t)]
-    loudest = max(levels, key=("none", "notice", "serious").index, default="none")
+    loudest = worst(level for t in review.tunings for level in _levels(t))
     table = _forgetting_table(review.tunings, words)
     text = _say(
         words,
@@ -439,12 +439,12 @@ def forgetting_column(review: Review, words: Words) -> dict[str, str]:
     return told
 
 
-def _warning(level: Literal["none", "notice", "serious"], words: Words) -> str:
+def _warning(level: Alarm, words: Words) -> str:
     korean, english = {"none": ("경고 없음", "no warning"), "notice": ("주의", "notice"), "serious": ("심각", "serious")}[level]
     return _say(words, korean, english)
 
 
-def _levels(tuning: Tuning) -> list[Literal["none", "notice", "serious"]]:
+def _levels(tuning: Tuning) -> list[Alarm]:
     forgotten = [tuning.forgetting.level] if tuning.forgetting else []
     return [tuning.overfitting.level, *forgotten, *(e.level for e in tuning.exposures)]
 

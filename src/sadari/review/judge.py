@@ -1,6 +1,6 @@
 """A judge model held to people's judgement: before a climb, where it may be refused, and after it, in the report."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,11 +44,11 @@ class Preferred:
     bias: PositionBias
 
 
-def calibrate(task: Task, scorer: Scorer, folder: Path) -> Calibration | None:
+def calibrate(task: Task, make_scorer: Callable[[], Scorer], folder: Path) -> Calibration | None:
     """How well the task's judge agrees with the people whose labels the task names; None without a judge or labels.
 
     Args:
-        scorer: One of its own, so that what the climb asks is counted apart.
+        make_scorer: Makes the judge anew, so that what the climb asks is counted apart; not called without labels.
         folder: Of the run; a calibration is kept there and not asked again.
 
     Raises:
@@ -56,15 +56,17 @@ def calibrate(task: Task, scorer: Scorer, folder: Path) -> Calibration | None:
         DataError: If the labels cannot be read.
     """
     settings = task.score.judge
-    if not isinstance(scorer, JudgeScorer) or settings is None or settings.labels is None:
+    if task.score.by != "judge" or settings is None or settings.labels is None:
         return None
+    scorer = make_scorer()
+    assert isinstance(scorer, JudgeScorer), "`by: judge` makes a judge"
     labels = read_labels(resolve_path(settings.labels, task.folder), {e.id: e for e in (*task.train, *task.validation, *task.test)})
     calibration = kept(folder / CALIBRATION, Calibration, lambda: calibrate_judge(scorer, labels))
     check_gate(calibration, settings.min_kappa)
     return calibration
 
 
-def judged(steps: Sequence[Step], scorer: Scorer, calibration: Calibration | None) -> Judged | None:
+def judged(steps: Sequence[Step], winner: Step, scorer: Scorer, calibration: Calibration | None) -> Judged | None:
     """What the judge could not say, rung by rung; None without a judge."""
     if not isinstance(scorer, JudgeScorer):
         return None
@@ -74,9 +76,8 @@ def judged(steps: Sequence[Step], scorer: Scorer, calibration: Calibration | Non
     cards = [step.scorecard for step in steps]
     if calibration is not None and why_not_corrected(calibration) is None and not any(card.by_seed for card in cards):
         corrected = {card.rung: corrected_rate(calibration, round(sum(card.scores)), len(card.scores)) for card in cards}
-        best = max((step for step in steps if step.index == 0 or step.verdict.taken), key=lambda step: step.index)
-        if best.index:
-            gain = corrected_gain(calibration, cards[0].scores, best.scorecard.scores)
+        if winner.index:
+            gain = corrected_gain(calibration, cards[0].scores, winner.scorecard.scores)
     return Judged(
         unsure={rung: tally.unsure for rung, tally in tallies.items()},
         failed={rung: tally.failed for rung, tally in tallies.items()},

@@ -113,7 +113,7 @@ def review(climbed: Climbed, measurer: Measurer, tell: Tell) -> Review:
         corpus=_corpus(task, answers, measurer),
         tunings=() if climbed.quick else tuple(_tuning(s, climbed, measurer, tell) for s in climbed.steps if s.rung in TRAINED),
         leaks=_leaks(climbed, answers),
-        judged=judged(climbed.steps, measurer.scorer, climbed.calibration),
+        judged=judged(climbed.steps, best, measurer.scorer, climbed.calibration),
     )
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from sadari.errors import ConfigError
 from sadari.model.chat import render_training
 from sadari.train.rows import Row
-from sadari.types import Message
+from sadari.types import Alarm, Message
 
 if TYPE_CHECKING:
     from sadari.model.local import LocalModel
@@ -44,7 +44,6 @@ CANARIES = "canaries.json"
 GUESSES = 10
 """A secret that is found within so many guesses is as good as told."""
 
-Level = Literal["none", "notice", "serious"]
 Likelihood = Callable[[Sequence[Sequence[Message]]], Sequence[float]]
 """The log-probability, in nats, of the assistant turns of each conversation."""
 
@@ -88,7 +87,7 @@ class Exposure:
     bits: float
     sampled_bits: float
     guesses: int
-    level: Level
+    level: Alarm
 
 
 def make_canaries(count: int, *, seed: int, language: Literal["ko", "en"] = "ko") -> tuple[Canary, ...]:
@@ -157,7 +156,7 @@ def _exposure(name: str, planted: float, others: NDArray[np.float64], count: int
     bits = max(0.0, -log2(share))
     guesses = max(1, round(SPACE * share))
     notice = log2(count / BY_CHANCE)
-    level: Level = "serious" if guesses <= GUESSES else "notice" if bits >= notice else "none"
+    level: Alarm = "serious" if guesses <= GUESSES else "notice" if bits >= notice else "none"
     return Exposure(name, bits, log2(len(others) + 1) - log2(above + 1), guesses, level)
 
 

@@ -16,9 +16,9 @@ from typing import Literal
 
 from sadari.errors import ModelError
 from sadari.measure.statistics import bootstrap_interval, paired_interval
+from sadari.types import Alarm
 
 Language = Literal["ko", "en"]
-Level = Literal["none", "notice", "serious"]
 
 LogProbabilities = Callable[[Sequence[str]], Sequence[Sequence[float]]]
 """The log-probability, in nats, of every token of each text."""
@@ -110,14 +110,14 @@ class Change:
     change: float
     low: float
     high: float
-    level: Level
+    level: Alarm
 
 
 @dataclass(frozen=True, slots=True)
 class Forgetting:
     """The four changes (loss and accuracy, Korean and English), the worst of their levels, and one sentence for a person."""
 
-    level: Level
+    level: Alarm
     changes: tuple[Change, ...]
     reason: str
 
@@ -175,9 +175,9 @@ def compare_probes(before: Probe, after: Probe, *, language: Language = "en") ->
     return Forgetting(level, changes, _reason(level, changes, language))
 
 
-def worst(levels: Iterable[Level]) -> Level:
+def worst(levels: Iterable[Alarm]) -> Alarm:
     """The highest of some levels; "none" of none."""
-    order: tuple[Level, ...] = ("none", "notice", "serious")
+    order: tuple[Alarm, ...] = ("none", "notice", "serious")
     return max(levels, key=order.index, default="none")
 
 
@@ -188,7 +188,7 @@ def _changes(before: Probe, after: Probe, spoken: Language) -> list[Change]:
         old, new = before.loss(spoken), after.loss(spoken)
         low, high = bootstrap_interval([b.nats / b.characters - a.nats / a.characters for a, b in texts])
         share = (new - old) / old if old > 0 else 0.0
-        level: Level = "none" if low <= 0 or share < LOSS_NOTICE else "serious" if share >= LOSS_SERIOUS else "notice"
+        level: Alarm = "none" if low <= 0 or share < LOSS_NOTICE else "serious" if share >= LOSS_SERIOUS else "notice"
         changes.append(Change(spoken, "loss", old, new, new - old, low, high, level))
     gaps = [(a, b) for a, b in zip(before.fillings, after.fillings, strict=True) if a.language == spoken]
     if gaps:
@@ -218,7 +218,7 @@ _SENTENCES = {
 }
 
 
-def _reason(level: Level, changes: Sequence[Change], language: Language) -> str:
+def _reason(level: Alarm, changes: Sequence[Change], language: Language) -> str:
     say, names = _SENTENCES[language], _LANGUAGE_NAMES[language]
     told = [
         say["loss"].format(names[c.language], c.change / c.before)

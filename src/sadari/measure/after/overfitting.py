@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Literal
 
 from sadari.measure.statistics import mean_interval
-from sadari.types import Curve
+from sadari.types import Alarm, Curve
 
 TRAINING, VALIDATION = "training loss", "validation loss"
 """Names of the curves of a tuning rung."""
@@ -20,8 +20,6 @@ RISE_NOTICE, RISE_SERIOUS = 0.05, 0.20
 
 GAP_NOTICE, GAP_SERIOUS = 0.10, 0.25
 """How much better, in mean score, train may be answered than validation."""
-
-Level = Literal["none", "notice", "serious"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +36,7 @@ class Overfitting:
         reason: One sentence for a person.
     """
 
-    level: Level
+    level: Alarm
     reason: str
     train_loss: float | None = None
     validation_loss: float | None = None
@@ -99,7 +97,7 @@ def overfitting(
     return _told(found, language)
 
 
-def _level(rise: float | None, gap: float | None, low: float | None) -> Level:
+def _level(rise: float | None, gap: float | None, low: float | None) -> Alarm:
     proven = gap if gap is not None and low is not None and low > 0 else 0.0
     risen = rise or 0.0
     if proven >= GAP_SERIOUS or risen >= RISE_SERIOUS:

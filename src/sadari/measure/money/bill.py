@@ -142,8 +142,7 @@ def offers_of(steps: Iterable[Step], device: Device, *, labelled: int = 0) -> tu
     for step in steps:
         spent, again = _added(spent, step.built.cost), _added(chain, step.built.cost)
         chain = again if step.verdict.taken else chain
-        is_remote = step.built.system.model.startswith("openai:")
-        paid = Investment("remote" if is_remote else device, spent, again, labelled if offers else 0)
+        paid = Investment("remote" if step.built.system.is_remote else device, spent, again, labelled if offers else 0)
         offers.append(Offer(step.scorecard, paid.device, paid))
     return tuple(offers)
 
