@@ -6,47 +6,16 @@ Most run `main` in this process, since it starts in no time; a few start the rea
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-from sadari.cli import main
-from sadari.cli.show import errors, output
+from command import Sadari, Said
+from sadari.cli.show import errors
 from small_tasks import write_documents_task, write_label_task
 
 VERBS = ("init", "check", "climb", "ask", "chat", "eval", "compare", "gate", "report", "doctor", "data clean")
-
-
-class Said(NamedTuple):
-    """What a command left."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Sadari = Callable[..., Said]
-
-
-@pytest.fixture
-def sadari(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Sadari:
-    def run(*words: str | Path) -> Said:
-        monkeypatch.setattr(sys, "argv", ["sadari", *map(str, words)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        return Said(int(ended.value.code or 0), out, err)
-
-    # The consoles look for sys.stdout when they print; their width is that of a pipe.
-    assert errors.width == output.width == 150
-    return run
 
 
 @pytest.fixture(scope="module")

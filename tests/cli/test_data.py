@@ -1,38 +1,12 @@
 """`sadari data clean` says what it did, writes to a new folder only, and prints no personal data."""
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from sadari.cli import main
+from command import Sadari
 from small_tasks import write_task
-
-
-class Said(NamedTuple):
-    """What a command left."""
-
-    code: int
-    out: str
-    err: str
-
-
-Sadari = Callable[..., Said]
-
-
-@pytest.fixture
-def sadari(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Sadari:
-    def run(*words: str | Path) -> Said:
-        monkeypatch.setattr(sys, "argv", ["sadari", *map(str, words)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return Said(int(ended.value.code or 0), *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture

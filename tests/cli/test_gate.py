@@ -1,43 +1,17 @@
 """`sadari gate`: from kept scores, from `sadari eval --json`, and what it does with files that are not what they seem."""
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
-from sadari.cli import main
+from command import Sadari
 from small_tasks import write_label_task
 
 RIGHT = [{"when": w, "say": label} for label, words in {"배송": "배송 도착 출고 송장", "환불": "환불 취소 입금 반환",
          "교환": "교환 사이즈 색상 불량", "적립": "적립 포인트 쿠폰 등급"}.items() for w in words.split()]  # fmt: skip
-
-
-class Said(NamedTuple):
-    """What a command left."""
-
-    code: int
-    out: str
-    err: str
-
-
-Sadari = Callable[..., Said]
-
-
-@pytest.fixture
-def sadari(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Sadari:
-    def run(*words: str | Path) -> Said:
-        monkeypatch.setattr(sys, "argv", ["sadari", *map(str, words)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        return Said(int(ended.value.code or 0), out, err)
-
-    return run
 
 
 @pytest.fixture
