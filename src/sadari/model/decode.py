@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
+from sadari.model.prefix import VirtualPrefix
+
 MASK_BYTES = 256 * 2**20
 """Largest attention mask that is built at once; longer prompts are fed in pieces."""
 
@@ -92,10 +94,30 @@ class Batch:
     def __len__(self) -> int:
         return len(self._lengths)
 
+    def begin_with(self, prefix: VirtualPrefix) -> None:
+        """Let the only row of this new batch begin with learnt vectors."""
+        positions = torch.arange(prefix.length, device=self._positions.device)[None]
+        if prefix.embeddings is not None:
+            self._forward({"inputs_embeds": prefix.embeddings()[None]}, positions, last=1)
+        else:
+            assert prefix.key_values is not None
+            self._positions = positions
+            for layer, (keys, values) in zip(self._cache.layers, prefix.key_values(), strict=True):
+                layer.update(keys, values)
+        self._lengths = [prefix.length]
+
+    def key_values(self) -> list[tuple[Tensor, Tensor]]:
+        """Keys and values of each layer for all that was fed, shape (B, H_kv, columns, D_head) each."""
+        return [(layer.keys, layer.values) for layer in self._cache.layers]
+
+    def cache_for(self, rows: int, room: int) -> Cache:
+        """What this batch of one row was fed, `rows` times, for a forward pass of one's own that `room` tokens go through."""
+        return Cache(layers=[layer.copy_for(rows, room) for layer in self._cache.layers])
+
     def copy_for(self, rows: int, room: int) -> "Batch":
         """A batch whose rows all begin with what this batch of one row was fed."""
         other = Batch(self.model, rows, room)
-        other._cache = Cache(layers=[layer.copy_for(rows, room) for layer in self._cache.layers])
+        other._cache = self.cache_for(rows, room)
         other._positions = self._positions.expand(rows, -1)
         other._lengths = self._lengths * rows
         return other
@@ -133,16 +155,16 @@ class Batch:
         while start < width:
             end = min(width, start + piece)
             wanted = min(end - start, end - (width - last)) if end > width - last else 0
-            out = self._forward(ids[:, start:end], positions[:, start:end], max(wanted, 1))
+            out = self._forward({"input_ids": ids[:, start:end]}, positions[:, start:end], max(wanted, 1))
             if wanted > 0:
                 scores.append(out[:, -wanted:].float())
             start = end
         return torch.cat(scores, dim=1)
 
-    def _forward(self, ids: Tensor, positions: Tensor, last: int) -> Tensor:
+    def _forward(self, fed: dict[str, Tensor], positions: Tensor, last: int) -> Tensor:
         self._positions = torch.cat([self._positions, positions], dim=1)
         placed = {"position_ids": positions.clamp(min=0), "attention_mask": self._mask(positions)} if self.is_masked else {}
-        out = self.model(input_ids=ids, past_key_values=self._cache, use_cache=True, logits_to_keep=last, **placed)
+        out = self.model(**fed, past_key_values=self._cache, use_cache=True, logits_to_keep=last, **placed)
         logits: Tensor = out.logits
         return logits[:, -last:]
 

@@ -77,7 +77,7 @@ def _batches(model: LocalModel, rows: Sequence[Sequence[int]]) -> list[list[int]
 def _of_batch(model: LocalModel, rows: Sequence[Sequence[int]]) -> list[list[float]]:
     width = max(map(len, rows))
     ids = torch.tensor([[*row, *[0] * (width - len(row))] for row in rows], device=model.model.device)
-    logits = model.model(input_ids=ids, use_cache=False).logits[:, :-1].float()
+    logits = model.model(input_ids=ids, use_cache=False, **model.before(len(rows), width)).logits[:, :-1].float()
     chosen = logits.gather(-1, ids[:, 1:, None])[..., 0] - logits.logsumexp(-1)
     values = [line[: len(row) - 1] for line, row in zip(chosen.tolist(), rows, strict=True)]
     if not all(v == v and abs(v) != float("inf") for line in values for v in line):

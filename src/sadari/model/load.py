@@ -11,7 +11,7 @@ def load_model(
     model: str,
     *,
     adapter: str | Path | None = None,
-    precision: Literal["float32", "bfloat16"] = "float32",
+    precision: Literal["float32", "bfloat16", "nf4"] = "float32",
     base_url: str | None = None,
 ) -> Model:
     """The model called `model`.
@@ -19,7 +19,7 @@ def load_model(
     Args:
         model: "mini" (bundled), "openai:NAME" (any OpenAI-compatible endpoint), "scripted:PATH" (a JSON file of rules), a folder,
             or a Hugging Face name.
-        adapter: Folder of a PEFT adapter, for local models.
+        adapter: Folder of an adapter that training wrote, for local models.
         base_url: Endpoint of "openai:NAME"; the default is OpenAI's own.
 
     Raises:

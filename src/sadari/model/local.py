@@ -1,6 +1,5 @@
 """Any causal language model of `transformers`, in this process: loading with clear errors, and exact batched decoding."""
 
-import hashlib
 import inspect
 import math
 import os
@@ -8,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,9 +15,11 @@ import torch
 from torch import Tensor
 
 from sadari.errors import ModelError, SadariError
+from sadari.model.adapters import put_in_adapter
 from sadari.model.chat import find_end_of_turn, render_prompt
 from sadari.model.constraint import OptionTrie, State, Tokenise, tokeniser_in_place
 from sadari.model.decode import Batch, is_maskable
+from sadari.model.prefix import VirtualPrefix
 from sadari.model.toolcalls import MARKERS, parse_tool_calls
 from sadari.types import Generation, Message, OneOf, Request, ToolSpec, Usage
 
@@ -27,10 +29,9 @@ SHARED_PREFIX = 64
 LOGITS_BYTES = 256 * 2**20
 """Most memory for the scores of several columns at once."""
 
-FINGERPRINT_BYTES = 2**20
-"""Read from either end of a weight file to tell two models apart."""
-
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "nf4"]
+"""Of weights and arithmetic; nf4 keeps the matrices of the blocks in four bits and computes in bfloat16 on an accelerator, else in
+float32."""
 
 
 class LocalModel:
@@ -40,8 +41,8 @@ class LocalModel:
 
     Args:
         path_or_name: "mini", a folder, or a Hugging Face name (with HF_HUB_OFFLINE=1 only from the local cache).
-        adapter: Folder of a PEFT adapter; it is merged into the weights in memory.
-        precision: Of the weights and the arithmetic.
+        adapter: Folder of an adapter: of PEFT, or of bottleneck adapters (`adapters.py` says how each is put in).
+        precision: Of the weights and the arithmetic; "nf4" needs the extra `qlora`.
         threads: Torch threads of this process; None leaves them.
         batch_tokens: Most tokens, prompts and answers together, that are held in memory at once.
         batch_rows: Most requests decoded together.
@@ -66,15 +67,14 @@ class LocalModel:
         source = _resolve(self._name)
         self.tokenizer = _load_tokenizer(source)
         self.model = _load_weights(source, precision)
-        if adapter is not None:
-            self.model = _with_adapter(self.model, source, Path(adapter))
-        self.model.eval()
-        if torch.cuda.is_available():
+        if torch.cuda.is_available() and precision != "nf4":  # that one was loaded there
             self.model.to("cuda")
+        self.prefix: VirtualPrefix | None = None
+        """Learnt vectors that stand before every row; whoever trains them sets it, and answers follow the training."""
+        if adapter is not None:
+            self.model, self.prefix = put_in_adapter(self.model, source, Path(adapter))
+        self.model.eval()
         self.batch_tokens, self.batch_rows = batch_tokens, batch_rows
-        config = self.model.config.get_text_config(decoder=True)
-        self.context: int | None = getattr(config, "max_position_embeddings", None)
-        """Most tokens of prompt and answer together; None if the model does not say."""
         self._hidden = set(self.tokenizer.all_special_ids) - {self.tokenizer.convert_tokens_to_ids(m) for m in MARKERS}
         self._end_ids: frozenset[int] | None = None
         self._tries: dict[OneOf, OptionTrie] = {}
@@ -84,6 +84,17 @@ class LocalModel:
     def name(self) -> str:
         """How the model was asked for."""
         return self._name
+
+    @property
+    def context(self) -> int | None:
+        """Most tokens of prompt and answer together; None if the model does not say."""
+        positions = getattr(self.model.config.get_text_config(decoder=True), "max_position_embeddings", None)
+        return None if positions is None else positions - (self.prefix.length if self.prefix else 0)
+
+    def before(self, rows: int, room: int) -> dict[str, Any]:
+        """What a forward pass over `rows` rows of up to `room` tokens has to be given besides them: the learnt vectors, if any."""
+        learnt = self._begin()
+        return {"past_key_values": learnt.batch.cache_for(rows, room)} if learnt else {}
 
     def count_tokens(self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> int:
         """Length in tokens of the rendered prompt, generation prompt included."""
@@ -105,7 +116,7 @@ class LocalModel:
                 done[index] = Generation("", finish="error", error=str(e))
         rows.sort(key=lambda r: (len(r.prompt), r.index))
         with _as_served(self.model):
-            prefix = self._prefill_shared(rows, None)
+            prefix = self._prefill_shared(rows, self._begin())
             for batch in self._split(rows):
                 self._decode(batch, prefix)
         done.update({row.index: self._finish(row) for row in rows})
@@ -136,7 +147,8 @@ class LocalModel:
 
     def _score(self, prompt: list[int], answers: list[list[int]]) -> list[float]:
         """Log-probability of each answer's tokens after the prompt."""
-        shared = Batch(self.model)
+        learnt = self._begin()
+        shared = learnt.batch.copy_for(1, len(prompt)) if learnt else Batch(self.model)
         first = torch.log_softmax(shared.feed([prompt])[0, -1], dim=-1)
         scores = [float(first[ids[0]]) for ids in answers]
         width = max(map(len, answers)) - 1
@@ -192,7 +204,16 @@ class LocalModel:
     def _rows_that_fit(self, tokens: int) -> int:
         if not is_maskable(self.model):
             return 1
-        return max(1, min(self.batch_rows, self.batch_tokens // tokens))
+        held = self.prefix.length if self.prefix else 0
+        return max(1, min(self.batch_rows, self.batch_tokens // (tokens + held)))
+
+    def _begin(self) -> "_Prefix | None":
+        """The learnt vectors before every row, computed as they are now."""
+        if self.prefix is None:
+            return None
+        batch = Batch(self.model, 1, self.prefix.length)
+        batch.begin_with(self.prefix)
+        return _Prefix(batch, 0)
 
     def _prefill_shared(self, rows: Sequence["_Row"], held: "_Prefix | None") -> "_Prefix | None":
         """The common beginning of the prompts, computed with one row, if it is long enough beyond what is held."""
@@ -367,10 +388,10 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class _Prefix:
-    """The beginning that prompts share, computed."""
+    """What rows begin with, computed: learnt vectors, if there are any, and the beginning that prompts share."""
 
     batch: Batch
-    length: int
+    length: int  # tokens of the prompts
 
 
 def _settle_alone(trie: OptionTrie, tokens: tuple[int, ...], logits: Tensor) -> tuple[int, ...]:
@@ -438,10 +459,11 @@ def _load_weights(source: str, precision: Precision) -> Any:
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
+    how = _four_bits(source) if precision == "nf4" else {"dtype": getattr(torch, precision)}
     shows_progress = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
-        model, found = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, precision), output_loading_info=True)
+        model, found = AutoModelForCausalLM.from_pretrained(source, output_loading_info=True, **how)
     except Exception as e:
         raise _cannot_load(source, "model", e) from e
     finally:
@@ -465,6 +487,24 @@ def _load_weights(source: str, precision: Precision) -> Any:
     return model
 
 
+def _four_bits(source: str) -> dict[str, Any]:
+    """How weights are loaded in NF4.
+
+    Source:
+        Dettmers et al. (2023), arXiv 2305.14314: normal floats of four bits, their scales quantised once more.
+    """
+    if find_spec("bitsandbytes") is None:
+        raise ModelError(f"{source}: precision nf4 needs bitsandbytes, which is not installed. Run `pip install 'sadari[qlora]'`.")
+    from transformers import BitsAndBytesConfig
+
+    on_accelerator = torch.cuda.is_available()
+    dtype = torch.bfloat16 if on_accelerator else torch.float32
+    settings = BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+    )
+    return {"dtype": dtype, "quantization_config": settings, "device_map": {"": "cuda" if on_accelerator else "cpu"}}
+
+
 def _cannot_load(source: str, what: str, e: Exception) -> ModelError:
     reason = str(e).strip().split("\n")[0]
     if Path(source).is_dir():
@@ -476,63 +516,3 @@ def _cannot_load(source: str, what: str, e: Exception) -> ModelError:
         f"Where there is a network, run `hf download {source} --local-dir DIR`, and write `model: DIR`; "
         "or write `model: mini`, which is bundled."
     )
-
-
-def _with_adapter(model: Any, source: str, folder: Path) -> Any:
-    """The model with the adapter merged into its weights."""
-    from peft import PeftConfig, PeftModel, get_peft_model_state_dict
-    from safetensors import safe_open
-
-    weights = folder / "adapter_model.safetensors"
-    remedy = "Give the folder that training wrote, or train the adapter again."
-    if not (folder / "adapter_config.json").is_file() or not weights.is_file():
-        raise ModelError(f"{folder}: not an adapter: adapter_config.json and adapter_model.safetensors have to be in it. {remedy}")
-    try:
-        config = PeftConfig.from_pretrained(str(folder))
-        with safe_open(str(weights), framework="pt") as f:
-            stored = set(f.keys())
-    except Exception as e:
-        raise ModelError(f"{folder}: the adapter cannot be read ({str(e).splitlines()[0]}). {remedy}") from e
-    if config.is_prompt_learning:
-        raise ModelError(
-            f"{folder}: {config.peft_type.value} adapters cannot be served yet: they change the prompt, not the weights."
-        )
-    other = _other_base(config.base_model_name_or_path, source)
-    if other:
-        raise ModelError(
-            f"{folder}: this adapter was trained on {other}, not on {source}. Load it over the model it was trained on."
-        )
-    try:
-        wrapped = PeftModel.from_pretrained(model, str(folder))
-    except Exception as e:
-        raise ModelError(
-            f"{folder}: the adapter does not fit {source} ({str(e).splitlines()[0]}). Load it over the model it was trained on."
-        ) from e
-    if stored != set(get_peft_model_state_dict(wrapped)):
-        raise ModelError(
-            f"{folder}: the adapter's weights are not those that {source} needs: it was trained on another model. {remedy}"
-        )
-    return wrapped.merge_and_unload()
-
-
-def _other_base(recorded: str | None, source: str) -> str | None:
-    """The base that the adapter names, if it is surely another one than `source`; a folder may have been moved or copied."""
-    if not recorded or recorded == source:
-        return None
-    if Path(recorded).is_dir() and Path(source).is_dir():
-        return recorded if _fingerprint(Path(recorded)) != _fingerprint(Path(source)) else None
-    is_hub = [not Path(p).is_dir() and p.count("/") == 1 and not p.startswith((".", "/")) for p in (recorded, source)]
-    return recorded if all(is_hub) else None
-
-
-def _fingerprint(folder: Path) -> str:
-    """What tells two model folders apart: sizes and both ends of the weight files."""
-    found = hashlib.sha256()
-    for path in sorted(folder.glob("*.safetensors")):
-        size = path.stat().st_size
-        found.update(f"{path.name} {size}".encode())
-        with path.open("rb") as f:
-            found.update(f.read(FINGERPRINT_BYTES))
-            f.seek(max(0, size - FINGERPRINT_BYTES))
-            found.update(f.read(FINGERPRINT_BYTES))
-    return found.hexdigest()

@@ -1,66 +1,148 @@
-"""Cross-entropy over the tokens that count, and over no others."""
+"""Cross-entropy over the tokens that count, and over no others, without ever holding all scores."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
-from sadari.train.rows import Row
+from sadari.train.trie import Trie
+
+SCORES_BYTES = 2**28
+"""Most memory for the scores of one chunk."""
 
 
-def weighted_loss(model: Any, rows: Sequence[Row], pad_id: int) -> Tensor:
-    """Mean cross-entropy in nats per unit of weight over a batch.
+def prediction_losses(model: Any, hidden: Tensor, trie: Trie) -> Tensor:
+    """Cross-entropy of each prediction, in nats, shape (M,), float32; not yet weighted.
 
-    A token with an `among` is predicted among those ids alone, as it will be when it is served.
-
-    Only hidden states that predict a weighted token meet the output layer: with a small model and a large vocabulary that layer
-    is a large share of the work, and most of a prompt is not trained on.
+    Scores are computed in chunks and computed again for the gradient, so memory does not grow with the vocabulary.
 
     Args:
-        model: A `transformers` causal language model (with or without PEFT layers put into it).
-        rows: Rows with at least one positive weight among them.
-        pad_id: Fills short rows on the right; padded places are masked and weigh nothing.
-
-    Returns:
-        Scalar float32. Equals the `loss` of `transformers` with `labels=-100` where the weight is 0, if all others are 1.
+        model: A `transformers` causal language model.
+        hidden: Final hidden states at `trie.at`, shape (M, D).
+        trie: The batch.
     """
-    width = max(len(r.ids) for r in rows)
-    ids = torch.tensor([r.ids + (pad_id,) * (width - len(r.ids)) for r in rows])
-    mask = torch.tensor([[1] * len(r.ids) + [0] * (width - len(r.ids)) for r in rows])
-    weights = torch.tensor([r.weights + (0.0,) * (width - len(r.ids)) for r in rows])[:, 1:]
-    device = model.device
-    hidden = model.get_decoder()(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False).last_hidden_state
-    counted = (weights > 0).to(device)
-    logits = _project(model, hidden[:, :-1][counted])
-    forbidden = _forbidden(rows, logits.shape[1])
+    rows = _chunk_rows(model)
+    parts = []
+    for start in range(0, len(trie.at), rows):
+        targets = _targets(trie, slice(start, start + rows), model.get_output_embeddings().weight)
+        parts.append(checkpoint(_losses, model, hidden[start : start + rows], *targets, use_reentrant=False))
+    return torch.cat(parts)
+
+
+def summed_loss(model: Any, hidden: Tensor, trie: Trie) -> Tensor:
+    """Sum over the predictions of weight times cross-entropy, in nats, float32 scalar.
+
+    The same number as `(weights * prediction_losses).sum()`. Since the weights are known beforehand, the gradient is formed while
+    the scores are there: nothing is computed twice.
+
+    Source:
+        Forming the gradient in the forward pass: Hsu et al. (2024), arXiv 2410.10989, section 3.2.
+    """
+    weights = torch.as_tensor(trie.weights, device=hidden.device)
+    head = model.get_output_embeddings()
+    if type(head) is not torch.nn.Linear or _post_processing(model):
+        return (prediction_losses(model, hidden, trie) * weights).sum()
+    if torch.is_autocast_enabled(hidden.device.type):
+        hidden = hidden.to(torch.get_autocast_dtype(hidden.device.type))
+    loss: Tensor = _FusedLoss.apply(hidden, head.weight, head.bias, weights, trie, _chunk_rows(model))
+    return loss
+
+
+class _FusedLoss(torch.autograd.Function):
+    """Output layer, cross-entropy and their gradient, chunk by chunk."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, weights: Tensor, trie: Trie, rows: int
+    ) -> Tensor:
+        needs_hidden, needs_weight, needs_bias = ctx.needs_input_grad[:3]
+        layer = weight.to(hidden.dtype)
+        grad_hidden = torch.empty_like(hidden) if needs_hidden else None
+        grad_weight = torch.zeros_like(weight) if needs_weight else None
+        grad_bias = torch.zeros_like(bias) if needs_bias and bias is not None else None
+        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        for start in range(0, len(hidden), rows):
+            some = hidden[start : start + rows]
+            targets, shares, forbidden = _targets(trie, slice(start, start + rows), weight)
+            scores = F.linear(some, layer, None if bias is None else bias.to(hidden.dtype)).float()
+            wanted = _wanted(scores, targets, shares, forbidden)
+            largest = scores.amax(dim=1, keepdim=True)
+            # In place: a tensor of this size is slower to be had than to be computed.
+            sums = scores.sub_(largest).exp_().sum(dim=1, keepdim=True)
+            coefficient = weights[start : start + rows, None]
+            whole = shares.sum(dim=1, keepdim=True)
+            total += (coefficient * ((largest + sums.log()) * whole - wanted)).sum()
+            if not any(ctx.needs_input_grad[:3]):
+                continue
+            # d loss / d score = softmax * (sum of shares) - shares
+            grad = scores.mul_(coefficient * whole / sums)
+            grad.scatter_add_(1, targets, -coefficient * shares)
+            grad = grad.to(hidden.dtype)
+            if grad_hidden is not None:
+                torch.mm(grad, layer, out=grad_hidden[start : start + rows])
+            if grad_weight is not None:
+                grad_weight.addmm_(grad.T.to(weight.dtype), some.to(weight.dtype))
+            if grad_bias is not None:
+                grad_bias += grad.sum(dim=0)
+        ctx.grads = grad_hidden, grad_weight, grad_bias
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        grads = tuple(None if g is None else g.mul_(grad.to(g.dtype)) for g in ctx.grads)
+        del ctx.grads
+        return (*grads, None, None, None)
+
+
+def _losses(model: Any, hidden: Tensor, targets: Tensor, shares: Tensor, forbidden: Tensor | None) -> Tensor:
+    scores = _scores(model, hidden)
+    wanted = _wanted(scores, targets, shares, forbidden)
+    return scores.logsumexp(dim=1) * shares.sum(dim=1) - wanted[:, 0]
+
+
+def _wanted(scores: Tensor, targets: Tensor, shares: Tensor, forbidden: Tensor | None) -> Tensor:
+    """Scores of the targets, weighted by their shares, shape (C, 1); forbidden scores become -inf in place."""
     if forbidden is not None:
-        logits = logits.masked_fill(forbidden.to(device), float("-inf"))
-    losses = F.cross_entropy(logits, ids[:, 1:].to(device)[counted], reduction="none")
-    kept = weights.to(device)[counted]
-    return (losses * kept).sum() / kept.sum()
+        scores.masked_fill_(forbidden, float("-inf"))
+    wanted = scores.gather(1, targets)
+    if shares.shape[1] > 1:  # padding may stand where a constraint forbids: 0 times infinity
+        wanted = torch.where(shares > 0, wanted, 0.0)
+    return (wanted * shares).sum(dim=1, keepdim=True)
 
 
-def _forbidden(rows: Sequence[Row], vocabulary: int) -> Tensor | None:
-    """Ids that each weighted token was not chosen among, shape (weighted tokens, V); None if all were free."""
-    among = [
-        ids
-        for row in rows
-        for weight, ids in zip(row.weights[1:], row.among[1:] or ((),) * (len(row.ids) - 1), strict=True)
-        if weight > 0
-    ]
+def _scores(model: Any, hidden: Tensor) -> Tensor:
+    """Scores of the vocabulary, float32, as the model itself makes them of hidden states."""
+    scores: Tensor = model.get_output_embeddings()(hidden).float()
+    config = model.config.get_text_config(decoder=True)
+    if getattr(config, "logits_scaling", None):  # Granite divides
+        scores = scores / config.logits_scaling
+    if getattr(config, "logit_scale", None):  # Cohere multiplies
+        scores = scores * config.logit_scale
+    cap = getattr(config, "final_logit_softcapping", None)
+    return scores if not cap else cap * torch.tanh(scores / cap)
+
+
+def _post_processing(model: Any) -> bool:
+    config = model.config.get_text_config(decoder=True)
+    return any(getattr(config, name, None) for name in ("logits_scaling", "logit_scale", "final_logit_softcapping"))
+
+
+def _chunk_rows(model: Any) -> int:
+    vocabulary = model.get_output_embeddings().weight.shape[0]
+    return max(16, SCORES_BYTES // (4 * vocabulary))
+
+
+def _targets(trie: Trie, some: slice, head: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Ids, shares and what is forbidden, of some predictions; None if all ids are free."""
+    targets, shares = (torch.as_tensor(values[some], device=head.device) for values in (trie.targets, trie.shares))
+    among = trie.among[some]
     if not any(among):
-        return None
-    forbidden = torch.zeros(len(among), vocabulary, dtype=torch.bool)
+        return targets, shares, None
+    forbidden = torch.zeros(len(among), head.shape[0], dtype=torch.bool)
     for at, ids in enumerate(among):
         if ids:
             forbidden[at] = True
             forbidden[at, list(ids)] = False
-    return forbidden
-
-
-def _project(model: Any, hidden: Tensor) -> Tensor:
-    logits: Tensor = model.get_output_embeddings()(hidden).float()
-    cap = getattr(model.config, "final_logit_softcapping", None)
-    return logits if not cap else cap * torch.tanh(logits / cap)
+    return targets, shares, forbidden.to(head.device)

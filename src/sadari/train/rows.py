@@ -23,12 +23,15 @@ class Row:
         ids: Token ids.
         weights: For each token its weight in the loss (of predicting it), in [0, 1].
         among: For each token the ids it is chosen among when it is served; () stands for the whole vocabulary.
+        soft: For each token a teacher's most probable ids with their probabilities, learnt instead of the token; () if there is
+            no teacher.
     """
 
     id: str
     ids: tuple[int, ...]
     weights: tuple[float, ...]
     among: tuple[tuple[int, ...], ...] = ()
+    soft: tuple[tuple[tuple[int, float], ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,9 @@
+"""More rows to learn from: tool conversations from tools, grounded questions from documents, reasoning and paraphrases from rows.
+
+Every row is validated before it is kept, tagged `generated`, and counted in a `Report`, as is every one that was refused and why.
+"""
+
+from sadari.task.generate.collect import TAG, Generated, Order, Refusal, Report
+from sadari.task.generate.tool_rows import generate_tool_rows
+
+__all__ = ["TAG", "Generated", "Order", "Refusal", "Report", "generate_tool_rows"]

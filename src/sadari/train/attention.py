@@ -1,0 +1,238 @@
+"""Attention over a token trie, exact, for the models of `transformers` that take their attention from its registry.
+
+A token sees itself and its ancestors; distances, for sliding windows too, are those of the rows, not of the packing. On a CPU every
+segment attends within itself, and all that stands below it attends to it in one dense piece: no mask is built and no pair of tokens
+is computed that cannot see each other. The pieces are joined by their log-sum-exp. On an accelerator FlexAttention takes a block
+mask; elsewhere a dense mask serves.
+
+Not covered: layers that are no attention (recurrent, linear), soft caps on attention scores, sinks. `train.learner` finds out by
+trying, on the model itself, and then runs the rows padded.
+
+Source:
+    Joining by log-sum-exp, and the backward pass of a piece from the joined output: Dao et al. (2022), arXiv 2205.14135, section 3.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sadari.errors import ModelError
+from sadari.train.trie import Segment, Trie
+
+NAME = "sadari_trie"
+"""Under which the attention stands in the registry of `transformers`."""
+
+_flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+_flash_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Queries and keys that are attended in one call.
+
+    Args:
+        queries: Which queries, as a slice or as indices.
+        keys: Which keys.
+        is_causal: Whether both are the same segment, in which a token sees those before it.
+        mask: Additive mask of shape (queries, keys), where a window cuts through; None where all is seen.
+    """
+
+    queries: slice | Tensor
+    keys: slice
+    is_causal: bool
+    mask: Tensor | None = None
+
+
+class Layout:
+    """How the tokens of one trie see each other, behind `prefix` learnt vectors that all of them see.
+
+    Args:
+        trie: The batch.
+        prefix: Keys before those of the trie.
+        device: Where masks are put.
+    """
+
+    def __init__(self, trie: Trie, prefix: int, device: torch.device) -> None:
+        self._segments, self._prefix, self._device = trie.segments, prefix, device
+        self._depth, self._end = trie.depth + prefix, trie.end
+        self._pieces: dict[int | None, tuple[list[Piece], list[Piece]]] = {}
+        self._masks: dict[int | None, Any] = {}
+
+    def pieces(self, window: int | None) -> tuple[list[Piece], list[Piece]]:
+        """The segments, which hold every query once and see themselves; and what is seen of the segments above."""
+        if window not in self._pieces:
+            own = [self._own(segment, window) for segment in self._segments]
+            above = [self._above(s.start, s.end, s.end, s.stop, window) for s in self._segments if s.stop > s.end]
+            if self._prefix:
+                above.append(self._above(-self._prefix, 0, 0, len(self._depth), window))
+            self._pieces[window] = own, [piece for piece in above if piece is not None]
+        return self._pieces[window]
+
+    def dense_mask(self, window: int | None) -> Tensor:
+        """Which key each query sees, shape (1, 1, N, P + N), bool."""
+        if window not in self._masks:
+            place = torch.arange(len(self._depth), device=self._device)
+            end = torch.as_tensor(self._end, device=self._device)
+            depth = torch.as_tensor(self._depth, device=self._device)
+            seen = (place[None, :] <= place[:, None]) & (place[:, None] < end[None, :])
+            distance = depth[:, None] - torch.cat([torch.arange(self._prefix, device=self._device), depth])[None, :]
+            seen = F.pad(seen, (self._prefix, 0), value=True)
+            self._masks[window] = (seen if window is None else seen & (distance < window))[None, None]
+        return self._masks[window]  # type: ignore[no-any-return]
+
+    def block_mask(self, window: int | None) -> Any:
+        """The same for FlexAttention."""
+        if window not in self._masks:
+            from torch.nn.attention.flex_attention import create_block_mask
+
+            prefix, count = self._prefix, len(self._depth)
+            end = torch.as_tensor(self._end, device=self._device)
+            depth = torch.as_tensor(np.concatenate([np.arange(prefix), self._depth]), device=self._device)
+
+            def sees(b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
+                own = (k - prefix).clamp(min=0)
+                seen = (k < prefix) | ((own <= q) & (q < end[own]))
+                return seen if window is None else seen & (depth[q + prefix] - depth[k] < window)
+
+            self._masks[window] = create_block_mask(sees, None, None, count, prefix + count, device=self._device)
+        return self._masks[window]
+
+    def _own(self, segment: Segment, window: int | None) -> Piece:
+        rows = slice(segment.start, segment.end)
+        keys = slice(segment.start + self._prefix, segment.end + self._prefix)
+        length = segment.end - segment.start
+        if window is None or length <= window:
+            return Piece(rows, keys, is_causal=True)
+        distance = torch.arange(length)[:, None] - torch.arange(length)[None, :]
+        return Piece(rows, keys, False, _additive((distance >= 0) & (distance < window)).to(self._device))
+
+    def _above(self, key_start: int, key_end: int, start: int, stop: int, window: int | None) -> Piece | None:
+        """Tokens `[start, stop)` look at the keys above them."""
+        keys = slice(key_start + self._prefix, key_end + self._prefix)
+        first = self._depth[key_start] if key_start >= 0 else 0  # the window is counted in places of the row
+        length = key_end - key_start
+        depth = self._depth[start:stop]
+        if window is None or int(depth.max()) - first < window:
+            return Piece(slice(start, stop), keys, is_causal=False)
+        near = np.flatnonzero(depth - (first + length - 1) < window)
+        if not len(near):
+            return None
+        distance = torch.as_tensor(depth[near])[:, None] - (first + torch.arange(length))[None, :]
+        return Piece(torch.as_tensor(near + start).to(self._device), keys, False, _additive(distance < window).to(self._device))
+
+
+def register() -> None:
+    """Put the attention into the registry of `transformers`; a model takes it by `set_attn_implementation`."""
+    from transformers import AttentionInterface
+    from transformers.masking_utils import AttentionMaskInterface
+
+    AttentionInterface.register(NAME, attend)
+    AttentionMaskInterface.register(NAME, lambda *args, **kwargs: None)
+
+
+def attend(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **settings: Any
+) -> tuple[Tensor, None]:
+    """Attention as a layer of `transformers` calls it; the layout comes with the call of the model, as `trie_layout`.
+
+    Args:
+        query: Shape (1, H, N, D).
+        key, value: Shape (1, H_kv, P + N, D).
+
+    Returns:
+        Shape (1, N, H, D), and no attention weights.
+
+    Raises:
+        ModelError: If the layer asks for something that is not covered.
+    """
+    layout: Layout | None = settings.get("trie_layout")
+    wanted = [name for name in ("softcap", "s_aux") if settings.get(name) is not None]
+    if layout is None or wanted or settings.get("dropout") or query.shape[0] != 1:
+        why = ", ".join(wanted) or ("no layout was passed on" if layout is None else "dropout, or more than one sequence")
+        raise ModelError(f"{type(module).__name__}: this attention cannot be computed over a trie ({why}).")
+    window, scale = settings.get("sliding_window"), settings.get("scaling")
+    scale = query.shape[-1] ** -0.5 if scale is None else scale
+    if query.device.type == "cpu" and query.shape[-1] == value.shape[-1]:
+        out = _ByPieces.apply(query, key, value, layout, window, scale)
+    elif query.device.type == "cuda":
+        from torch.nn.attention.flex_attention import flex_attention
+
+        compiled = _compiled(flex_attention)
+        out = compiled(query, key, value, block_mask=layout.block_mask(window), scale=scale, enable_gqa=True)
+    else:
+        mask = layout.dense_mask(window)
+        out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale, enable_gqa=True)
+    return out.transpose(1, 2).contiguous(), None
+
+
+class _ByPieces(torch.autograd.Function):
+    """Attention in pieces, joined; the backward pass runs piece by piece from the joined output and log-sum-exp."""
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, layout: Layout, window: int | None, scale: float) -> Tensor:
+        B, H, N, D = query.shape
+        out = query.new_empty((B, N, H, D)).transpose(1, 2)  # the order in which the layer wants it next
+        total = query.new_empty((B, H, N), dtype=torch.promote_types(query.dtype, torch.float32))
+        own, above = layout.pieces(window)
+        for piece in own:
+            out[:, :, piece.queries], total[:, :, piece.queries] = _attend_piece(query, key, value, piece, scale)
+        for piece in above:
+            part, part_total = _attend_piece(query, key, value, piece, scale)
+            held, held_total = out[:, :, piece.queries], total[:, :, piece.queries]
+            weight = torch.sigmoid(part_total - held_total).unsqueeze(-1).to(part.dtype)
+            out[:, :, piece.queries] = torch.lerp(held, part, weight)
+            total[:, :, piece.queries] = torch.logaddexp(held_total, part_total)
+        ctx.save_for_backward(query, key, value, out, total)
+        ctx.pieces, ctx.scale = (*own, *above), scale
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        query, key, value, out, total = ctx.saved_tensors
+        grads = tuple(torch.zeros_like(t) for t in (query, key, value))
+        for piece in ctx.pieces:
+            parts = _flash_backward(
+                grad[:, :, piece.queries],
+                query[:, :, piece.queries],
+                key[:, :, piece.keys],
+                value[:, :, piece.keys],
+                out[:, :, piece.queries],
+                total[:, :, piece.queries],
+                0.0,
+                piece.is_causal,
+                attn_mask=_cast(piece.mask, query),
+                scale=ctx.scale,
+            )
+            for whole, part, where in zip(grads, parts, (piece.queries, piece.keys, piece.keys), strict=True):
+                whole[:, :, where] += part
+        return (*grads, None, None, None)
+
+
+def _attend_piece(query: Tensor, key: Tensor, value: Tensor, piece: Piece, scale: float) -> tuple[Tensor, Tensor]:
+    """Output and log-sum-exp of one piece alone."""
+    mask = _cast(piece.mask, query)
+    query, key, value = query[:, :, piece.queries], key[:, :, piece.keys], value[:, :, piece.keys]
+    out, total = _flash(query, key, value, 0.0, piece.is_causal, attn_mask=mask, scale=scale)
+    return out, total
+
+
+def _additive(seen: Tensor) -> Tensor:
+    return torch.zeros(seen.shape).masked_fill_(~seen, float("-inf"))
+
+
+def _cast(mask: Tensor | None, query: Tensor) -> Tensor | None:
+    return None if mask is None else mask.to(query.dtype)[None, None]
+
+
+_COMPILED: dict[Any, Any] = {}
+
+
+def _compiled(function: Any) -> Any:
+    """FlexAttention is fast only when compiled; once per process."""
+    if function not in _COMPILED:
+        _COMPILED[function] = torch.compile(function, dynamic=True)
+    return _COMPILED[function]

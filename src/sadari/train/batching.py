@@ -1,0 +1,107 @@
+"""Which rows make a step, and how a step is cut to fit the memory.
+
+A step is made of families: rows that share more than the beginning common to all, as the turns of one conversation do. The families
+are in random order; inside a step, nothing depends on the order. The cut never changes the result: losses are summed over the whole
+step and divided by its whole weight.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sadari.train.rows import Row
+from sadari.train.trie import needed, shared_length
+
+Item = tuple[Row, ...]
+"""Rows that are learnt from together: one, or the chosen and the rejected answer of a preference."""
+
+FAMILY_SHARE = 0.5
+"""Rows are of one family if they share at least this part of what the shorter one has beyond the common beginning."""
+
+
+def steps_of(items: Sequence[Item], batch_tokens: int, epochs: float, seed: int) -> list[list[int]]:
+    """Positions of the items of every step of a run, in order; the order of families is drawn anew for each epoch.
+
+    Args:
+        batch_tokens: Tokens of a step, the beginning that all items share counted once. An item alone may have more.
+        epochs: Passes over the items; a part of a pass takes its first steps.
+    """
+    families, common = _families(items, batch_tokens)
+    sizes = [[sum(len(row.ids) for row in items[i]) - common * len(items[i]) for i in family] for family in families]
+    rng = np.random.default_rng(seed)
+    steps: list[list[int]] = []
+    for epoch in range(int(np.ceil(epochs))):
+        drawn: list[list[int]] = []
+        room = 0
+        for f in rng.permutation(len(families)).tolist():
+            size = sum(sizes[f])
+            if not drawn or size > room:
+                drawn.append([])
+                room = batch_tokens - common
+            drawn[-1] += families[f]
+            room -= size
+        share = min(1.0, epochs - epoch)
+        steps += drawn[: max(1, round(share * len(drawn)))]
+    return steps
+
+
+def _families(items: Sequence[Item], batch_tokens: int) -> tuple[list[list[int]], int]:
+    """Positions grouped into families of at most half a step, and the length of the beginning common to all."""
+    order = sorted(range(len(items)), key=lambda i: items[i][0].ids)
+    common = shared_length(items[order[0]][0].ids, items[order[-1]][0].ids)
+    families: list[list[int]] = []
+    size = 0
+    for before, i in zip([None, *order], order, strict=False):
+        own = sum(len(row.ids) for row in items[i]) - common * len(items[i])
+        is_kin = False
+        if before is not None:
+            a, b = items[before][0].ids, items[i][0].ids
+            beyond = min(len(a), len(b)) - common
+            is_kin = beyond > 0 and shared_length(a, b) - common >= FAMILY_SHARE * beyond
+        if not is_kin or size + own > batch_tokens // 2:
+            families.append([])
+            size = 0
+        families[-1].append(i)
+        size += own
+    return families, common
+
+
+@dataclass(slots=True)
+class _Bin:
+    items: list[int]
+    last: Row
+    room: int
+
+
+def cut(items: Sequence[Item], packed_tokens: int, *, share: bool = True) -> list[list[int]]:
+    """Cut the items of one step into batches of at most `packed_tokens` computed tokens; positions in `items`.
+
+    Items come in the order of their tokens, where neighbours share most, and each goes where it adds fewest tokens, of such places
+    into the fullest (best fit). An item that is larger than the budget is a batch of its own.
+    """
+    bins: list[_Bin] = []
+    for i in sorted(range(len(items)), key=lambda i: items[i][0].ids):
+        best: tuple[int, int] | None = None
+        for b, held in enumerate(bins):
+            added = _added(items[i], held.last if share else None)
+            if added <= held.room and (best is None or (added, held.room) < (best[0], bins[best[1]].room)):
+                best = added, b
+        if best is None:
+            bins.append(_Bin([i], items[i][-1], packed_tokens - _added(items[i], None)))
+        else:
+            added, b = best
+            bins[b].items.append(i)
+            bins[b].room -= added
+            bins[b].last = items[i][-1]
+    return [held.items for held in bins]
+
+
+def _added(item: Item, before: Row | None) -> int:
+    """Tokens that the rows of `item` add to a batch that ends with the row `before`; never too few."""
+    added = 0
+    for row in item:
+        shared = 0 if before is None else shared_length(before.ids, row.ids)
+        added += max(0, needed(row) - shared)
+        before = row
+    return added

@@ -1,0 +1,298 @@
+"""A model under training: rows in, loss and gradients out, by the cheapest way that this model takes.
+
+A model whose layers can attend over a token trie computes shared beginnings once. Whether it can is found by trying: a small batch
+must give the loss that the model itself gives row by row. Any other model runs its rows padded, and `way` says why.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sadari.errors import TrainingError
+from sadari.train.attention import NAME, Layout, register
+from sadari.train.batching import Item, cut
+from sadari.train.lora_linear import fused_lora
+from sadari.train.loss import prediction_losses, summed_loss
+from sadari.train.memory import is_out_of_memory, keep_freed_memory
+from sadari.train.rows import Row
+from sadari.train.trie import Trie, behind, build_trie, needed
+
+AGREEMENT = 1e-3
+"""Largest relative difference of the probe's two losses; a wrong mask differs by far more, another kernel by far less."""
+
+
+class Prefix(Protocol):
+    """Learnt vectors that stand before every row, as embeddings or as keys and values of each layer."""
+
+    @property
+    def length(self) -> int:
+        """How many: P."""
+        ...
+
+    @property
+    def embeddings(self) -> Callable[[], Tensor] | None:
+        """Shape (P, D)."""
+        ...
+
+    @property
+    def key_values(self) -> Callable[[], list[tuple[Tensor, Tensor]]] | None:
+        """For each layer its keys and values, shape (1, H_kv, P, D) each."""
+        ...
+
+
+class Objective(Protocol):
+    """What is made small."""
+
+    def weight(self, items: Sequence[Item]) -> float:
+        """What the summed loss of a step is divided by."""
+        ...
+
+    def summed(self, learner: "Learner", items: Sequence[Item]) -> Tensor:
+        """The summed loss of one batch, differentiable."""
+        ...
+
+
+class CrossEntropy:
+    """Weighted cross-entropy of the learnt tokens, in nats per unit of weight."""
+
+    def weight(self, items: Sequence[Item]) -> float:
+        """The weight of all learnt tokens."""
+        return sum(sum(row.weights[1:]) for item in items for row in item)
+
+    def summed(self, learner: "Learner", items: Sequence[Item]) -> Tensor:
+        """Sum of weight times cross-entropy."""
+        return learner.summed([row for item in items for row in item])
+
+
+@dataclass(slots=True)
+class Counted:
+    """Tokens of the rows that were run, each row in full; and those that were computed."""
+
+    before: int = 0
+    computed: int = 0
+
+    @property
+    def saved(self) -> float:
+        """Share of the tokens that sharing spared, in [0, 1]."""
+        return 1 - self.computed / self.before if self.before else 0.0
+
+
+@dataclass
+class Learner:
+    """A model and how its rows are run.
+
+    Args:
+        model: A `transformers` causal language model; parameters with `requires_grad` are fitted.
+        packed_tokens: Tokens computed at once. Halved where memory runs out.
+        prefix: Learnt vectors before every row.
+        share: Compute shared beginnings once.
+        precision: bfloat16 multiplies in bfloat16 and keeps weights and sums in float32.
+        tell: Hears when the budget is halved.
+    """
+
+    model: Any
+    packed_tokens: int = 8192
+    prefix: Prefix | None = None
+    share: bool = True
+    precision: str = "float32"
+    tell: Callable[[str], None] = field(default=lambda line: None)
+    counted: Counted = field(default_factory=Counted)
+    way: str = field(init=False, default="")
+
+    def __post_init__(self) -> None:
+        register()
+        keep_freed_memory()
+        self._configs = list({id(m.config): m.config for m in self.model.modules() if hasattr(m, "config")}.values())
+        self._decoder = self.model.get_decoder()
+        self._runs = 0
+        self.is_trie, self.way = True, ""
+        fault = self._probe()
+        self.is_trie = not fault
+        self.way = f"padded rows: {fault}" if fault else "token trie" if self.share else "packed rows"
+
+    # --- losses ------------------------------------------------------------------------------------------------------
+
+    def step(self, items: Sequence[Item], objective: Objective | None = None) -> float:
+        """Forward and backward over one step's items, gradients added to the parameters'; returns the mean loss.
+
+        The gradients are those of the summed loss of all items divided by their whole weight, however the step is cut.
+
+        Raises:
+            TrainingError: If a single item does not fit the memory.
+        """
+        objective = objective or CrossEntropy()
+        while True:
+            try:
+                return self._step(items, objective)
+            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._shrink(items, error)
+
+    def mean_loss(self, items: Sequence[Item], objective: Objective | None = None) -> float:
+        """The mean loss without gradients, by the same way as in training."""
+        objective = objective or CrossEntropy()
+        with self.running(), torch.no_grad():
+            parts = [objective.summed(self, [items[i] for i in batch]) for batch in self._cut(items)]
+        return float(sum(float(part) for part in parts)) / objective.weight(items)
+
+    def summed(self, rows: Sequence[Row]) -> Tensor:
+        """Sum over learnt tokens of weight times cross-entropy, nats."""
+        trie, hidden = self.hidden(rows)
+        with self._autocast():
+            return summed_loss(self.model, hidden, trie)
+
+    def log_probabilities(self, rows: Sequence[Row]) -> Tensor:
+        """For each row the weighted sum of the log-probabilities of its learnt tokens, nats, shape (R,)."""
+        trie, hidden = self.hidden(rows)
+        with self._autocast():
+            losses = prediction_losses(self.model, hidden, trie)
+        device = losses.device
+        prediction_of, row_of = (torch.as_tensor(values, device=device) for values in (trie.prediction_of, trie.row_of))
+        terms = losses[prediction_of] * torch.as_tensor(trie.weight_of, device=device)
+        return -torch.zeros(len(rows), device=device).index_add(0, row_of, terms)
+
+    def hidden(self, rows: Sequence[Row]) -> tuple[Trie, Tensor]:
+        """The rows as a trie, and the final hidden states at its predictions, shape (M, D)."""
+        trie = build_trie(rows, share=self.share and self.is_trie)
+        self.counted.before += trie.tokens_before
+        self.counted.computed += len(trie)
+        with self._autocast():
+            states = self._over_trie(trie) if self.is_trie else self._over_padded(rows)
+        return trie, states[torch.as_tensor(trie.at, device=states.device)]
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Attention over tries and fused layers, for as long as gradients may be computed; may be nested."""
+        if self._runs or not self.is_trie:
+            yield
+            return
+        before = [config._attn_implementation for config in self._configs]
+        self._runs += 1
+        try:
+            for config in self._configs:
+                config._attn_implementation = NAME
+            with fused_lora(self.model):
+                yield
+        finally:
+            self._runs -= 1
+            for config, name in zip(self._configs, before, strict=True):
+                config._attn_implementation = name
+
+    # --- how it is run -----------------------------------------------------------------------------------------------
+
+    def _step(self, items: Sequence[Item], objective: Objective) -> float:
+        total, loss = objective.weight(items), 0.0
+        with self.running():
+            for batch in self._cut(items):
+                part = objective.summed(self, [items[i] for i in batch]) / total
+                part.backward()  # type: ignore[no-untyped-call]
+                loss += float(part.detach())
+        return loss
+
+    def _cut(self, items: Sequence[Item]) -> list[list[int]]:
+        return cut(items, self.packed_tokens, share=self.share and self.is_trie)
+
+    def _shrink(self, items: Sequence[Item], error: Exception) -> None:
+        self.model.zero_grad(set_to_none=True)
+        longest = max(sum(needed(row) for row in item) for item in items)
+        if self.packed_tokens <= longest:
+            raise TrainingError(
+                f"memory ran out with one row of {longest} tokens alone ({str(error).splitlines()[0]}). Set `checkpointing: true`, "
+                "shorten the rows, or train with `qlora` or a smaller model."
+            ) from error
+        self.packed_tokens = max(longest, self.packed_tokens // 2)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        self.tell(f"memory ran out: computing {self.packed_tokens} tokens at once from here on")
+
+    def _over_trie(self, trie: Trie) -> Tensor:
+        device = self.model.device
+        length = 0 if self.prefix is None else self.prefix.length
+        as_keys = self.prefix is not None and self.prefix.key_values is not None
+        ids, depth = (torch.as_tensor(values, device=device)[None] for values in (trie.ids, trie.depth))
+        inputs = self._inputs(ids)
+        place = depth + length
+        if length and not as_keys:  # the vectors are the root of the trie
+            place = torch.cat([torch.arange(length, device=device)[None], place], dim=1)
+            trie = behind(trie, length)
+        layout = Layout(trie, length if as_keys else 0, device)
+        out = self._decoder(
+            **inputs,
+            position_ids=place,
+            past_key_values=self._cache(1),
+            use_cache=as_keys,
+            trie_layout=layout,
+        )
+        hidden: Tensor = out.last_hidden_state[0]
+        return hidden if as_keys else hidden[length:]
+
+    def _over_padded(self, rows: Sequence[Row]) -> Tensor:
+        """Hidden states of the rows one after another, shape (N, D)."""
+        device = self.model.device
+        lengths = torch.tensor([needed(row) for row in rows])
+        width = int(lengths.max())
+        ids = torch.zeros(len(rows), width, dtype=torch.long)
+        for i, row in enumerate(rows):
+            ids[i, : lengths[i]] = torch.tensor(row.ids[: lengths[i]])
+        real = torch.arange(width)[None, :] < lengths[:, None]
+        length = 0 if self.prefix is None else self.prefix.length
+        inputs = self._inputs(ids.to(device))
+        mask = F.pad(real, (length, 0), value=True).long().to(device)
+        cache = self._cache(len(rows))
+        out = self._decoder(**inputs, attention_mask=mask, past_key_values=cache, use_cache=cache is not None)
+        hidden: Tensor = out.last_hidden_state
+        return hidden[:, hidden.shape[1] - width :][real.to(device)]
+
+    def _inputs(self, ids: Tensor) -> dict[str, Tensor]:
+        if self.prefix is None or self.prefix.embeddings is None:
+            return {"input_ids": ids}
+        embedded = self.model.get_input_embeddings()(ids)
+        before = self.prefix.embeddings().to(embedded.dtype)
+        return {"inputs_embeds": torch.cat([before.expand(len(ids), -1, -1), embedded], dim=1)}
+
+    def _cache(self, rows: int) -> Any:
+        if self.prefix is None or self.prefix.key_values is None:
+            return None
+        from transformers import DynamicCache
+
+        cache = DynamicCache()
+        for layer, (keys, values) in enumerate(self.prefix.key_values()):
+            cache.update(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1), layer)
+        return cache
+
+    def _autocast(self) -> Any:
+        return torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
+
+    def _probe(self) -> str:
+        """Why rows of this model cannot be run as a trie; "" if they can."""
+        vocabulary = self.model.get_input_embeddings().weight.shape[0]
+        shared = tuple(i % vocabulary for i in range(1, 8))
+        ends = tuple(tuple((j * 7 + i) % vocabulary for i in range(3 + j)) for j in range(1, 4))
+        rows = [Row(f"probe {j}", (*shared, *end), (0.0,) * 5 + (1.0,) * (2 + len(end))) for j, end in enumerate(ends)]
+        if getattr(self.model.config.get_text_config(decoder=True), "attention_dropout", 0):
+            return "it drops attention weights at random"
+        was_training, precision = self.model.training, self.precision
+        self.model.eval()
+        try:
+            with torch.no_grad():
+                self.precision = "float32"
+                self.is_trie = False
+                expected = self.summed(rows)
+                self.is_trie = True
+                with self.running():
+                    found = self.summed(rows)
+        except Exception as error:  # whatever a layer makes of it
+            return str(error).splitlines()[0]
+        finally:
+            self.precision = precision
+            self.model.train(was_training)
+            self.counted = Counted()
+        if not torch.isclose(found, expected, rtol=AGREEMENT):
+            return f"over a trie its loss was {float(found):.4f}, row by row {float(expected):.4f}"
+        return ""
