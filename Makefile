@@ -5,7 +5,7 @@ READY := .venv/.installed
 # Test processes share two cores: one thread each is many times faster than two.
 TESTS := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
 
-.PHONY: setup demo quick test test-all check bench-evidence bench-real clean
+.PHONY: setup demo quick test test-all check bench-evidence bench-real bench-training clean
 
 setup: $(READY)
 
@@ -38,6 +38,10 @@ bench-evidence: setup
 
 bench-real: setup
 	$(BIN)/python benchmarks/real/run.py
+
+# QUICK=1: 8 rows a step, under 10 minutes. Needs trl and datasets beside the rest; without them only sadari is timed.
+bench-training: setup
+	$(BIN)/python benchmarks/training/run.py $(if $(QUICK),--quick)
 
 clean:
 	rm -rf .venv examples/*/runs benchmarks/real/*/runs

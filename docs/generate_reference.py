@@ -19,13 +19,12 @@ from pydantic_core import PydanticUndefined
 from sadari.cli.gate import REGRESSION
 from sadari.cli.main import INTERRUPTED, app
 from sadari.errors import SadariError
-from sadari.rungs import IMPLEMENTED, PromptConfig, RetrievalConfig
+from sadari.rungs import IMPLEMENTED, options_of
 from sadari.task import formats
 from sadari.task.config import TASK_FILE, Seconds, TaskConfig, parse_duration
 from sadari.train import TuneConfig
 
 PAGE = Path(__file__).with_name("reference.md")
-RUNGS: dict[str, type[BaseModel]] = {"prompt": PromptConfig, "retrieval": RetrievalConfig, "lora": TuneConfig, "full": TuneConfig}
 
 RUN_FOLDER = """\
 `TASK/runs/<n>` holds one climb. What was measured in it is never overwritten once it is whole; a new climb gets the next number.
@@ -101,10 +100,12 @@ def _options(model: type[BaseModel], under: str = "") -> Iterator[str]:
             yield from _options(inner, f"{under}{name}.")
 
 
-def _option_table(model: type[BaseModel]) -> str:
+def _option_table(model: type[BaseModel], without: type[BaseModel] | None = None) -> str:
+    shared = without.model_fields if without is not None else {}
     rows = [
         f"| `{field.alias or name}` | {_field_type(field)} | {_default(field)} | {_cell(field.description or '')} |"
         for name, field in model.model_fields.items()
+        if name not in shared
     ]
     return "\n".join(["| option | type | default | meaning |", "| --- | --- | --- | --- |", *rows])
 
@@ -112,11 +113,16 @@ def _option_table(model: type[BaseModel]) -> str:
 def _rungs() -> Iterator[str]:
     told: dict[type[BaseModel], list[str]] = {}
     for name in IMPLEMENTED:
-        told.setdefault(RUNGS[name], []).append(f"`{name}`")
+        told.setdefault(options_of(name), []).append(f"`{name}`")
     for config, names in told.items():
         yield f"### {', '.join(names)}"
         yield (inspect.getdoc(config) or "").strip()
-        yield _option_table(config)
+        is_tuning = issubclass(config, TuneConfig) and config is not TuneConfig
+        if is_tuning:
+            yield "And the options that all rungs that train here share."
+        yield _option_table(config, without=TuneConfig if is_tuning else None)
+    yield "### Options of all rungs that train here"
+    yield _option_table(TuneConfig)
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from ours import sadari_steps
 from peer import DEFAULT, Setting, peer_steps
-from recipe import Recipe, Timed
-from shapes import PAD_ID, attach_lora, build_model, device
+from recipe import Found, Recipe, Timed
+from shapes import attach_lora, build_model, device
 from workloads import WORKLOADS, rows_of
 
 
@@ -38,20 +38,6 @@ class Cell:
     seed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Seconds and losses of the timed steps, and the most bytes that the process held (on an accelerator: its allocator)."""
-
-    seconds: tuple[float, ...]
-    losses: tuple[float, ...]
-    peak_bytes: int
-
-    @property
-    def step_s(self) -> float:
-        """Mean seconds of a step."""
-        return sum(self.seconds) / len(self.seconds)
-
-
 def run_cell(cell: Cell) -> Found:
     """Warm up, then train on the cell's rows.
 
@@ -66,8 +52,8 @@ def run_cell(cell: Cell) -> Found:
         peer_steps(model, [batches[0][: cell.setting.micro_rows]], warm, cell.setting)
         timed = peer_steps(model, batches, recipe, cell.setting)
     else:
-        sadari_steps(model, batches[:1], warm, PAD_ID)
-        timed = sadari_steps(model, batches, recipe, PAD_ID)
+        sadari_steps(model, batches[:1], warm)
+        timed = sadari_steps(model, batches, recipe)
     return _found(timed)
 
 

@@ -12,7 +12,7 @@ BETAS = (0.9, 0.999)
 """Of AdamW, as `transformers` sets them; the product's own are not compared here."""
 
 
-def sadari_steps(model: Any, batches: Sequence[Sequence[Row]], recipe: Recipe, pad_id: int) -> Timed:
+def sadari_steps(model: Any, batches: Sequence[Sequence[Row]], recipe: Recipe) -> Timed:
     """Train, one optimiser step per batch."""
     import torch
     from transformers import get_scheduler

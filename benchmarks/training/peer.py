@@ -4,6 +4,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from recipe import Recipe, Timed
@@ -24,6 +25,8 @@ class Setting:
         checkpointing: `gradient_checkpointing`, on by default.
         padding_free: Lays the rows of a micro-batch end to end, as `packing` does, but keeps the rows of a step together.
         by_length: Whether the rows of a step are sorted by length, which leaves less padding and the same step.
+        keeps_memory: Whether the C library keeps freed memory, as sadari has it do; no setting of TRL, but a variable of the
+            environment can do it for any program.
     """
 
     name: str
@@ -31,6 +34,7 @@ class Setting:
     checkpointing: bool = True
     padding_free: bool = False
     by_length: bool = False
+    keeps_memory: bool = False
 
 
 DEFAULT = Setting("defaults")
@@ -82,6 +86,8 @@ def peer_steps(model: Any, batches: Sequence[Sequence[Row]], recipe: Recipe, set
     from transformers import ProgressCallback, TrainerCallback
     from transformers.trainer_callback import PrinterCallback
 
+    from sadari.train.memory import keep_freed_memory
+
     ends: list[float] = []
 
     class Clock(TrainerCallback):
@@ -93,6 +99,8 @@ def peer_steps(model: Any, batches: Sequence[Sequence[Row]], recipe: Recipe, set
             if recipe.is_spent(ends[-1] - ends[0]):
                 control.should_training_stop = True
 
+    if setting.keeps_memory:
+        keep_freed_memory()
     with tempfile.TemporaryDirectory() as folder:
         trainer = peer_trainer(model, batches, recipe, setting, folder)
         trainer.remove_callback(PrinterCallback)
@@ -100,7 +108,7 @@ def peer_steps(model: Any, batches: Sequence[Sequence[Row]], recipe: Recipe, set
         trainer.add_callback(Clock())
         trainer.train()
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    return Timed(tuple(b - a for a, b in zip(ends, ends[1:], strict=False)), tuple(losses))
+    return Timed(tuple(b - a for a, b in pairwise(ends)), tuple(losses))
 
 
 def labels(row: Row) -> list[int]:

@@ -1,4 +1,4 @@
-"""What both trainers are told, and what a timed run gives back."""
+"""What both trainers are told, and what a process gives back."""
 
 from dataclasses import dataclass
 
@@ -30,3 +30,26 @@ class Timed:
 
     seconds: tuple[float, ...]
     losses: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Seconds and losses of the timed steps, and the most bytes that the process held (on an accelerator: its allocator)."""
+
+    seconds: tuple[float, ...]
+    losses: tuple[float, ...]
+    peak_bytes: int
+
+    @property
+    def step_s(self) -> float:
+        """Mean seconds of a step."""
+        return sum(self.seconds) / len(self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """Loss on the validation rows in nats per token, before and after, and how the training went."""
+
+    before: float
+    after: float
+    training: Found

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-import torch
+from sadari.mini import MINI_PATH
+from sadari.model.shape import ModelShape, shape_of
 
 PAD_ID = 0
 RANK = 16
@@ -39,22 +40,30 @@ SHAPES = {
 
 def build_model(name: str, seed: int) -> Any:
     """A `transformers` model in float32 on the CPU, or in bfloat16 on an accelerator."""
-    from transformers import AutoModelForCausalLM, Qwen2Config
+    import torch
+    from transformers import AutoModelForCausalLM
 
-    from sadari.mini import MINI_PATH
+    torch.manual_seed(seed)
+    is_random = SHAPES[name].sizes is not None
+    model = _model_of(name) if is_random else AutoModelForCausalLM.from_pretrained(MINI_PATH, dtype=torch.float32)
+    return model.to(device(), torch.bfloat16 if device() == "cuda" else torch.float32)
+
+
+def _model_of(name: str) -> Any:
+    """With random weights."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, Qwen2Config
 
     sizes = SHAPES[name].sizes
-    torch.manual_seed(seed)
     if sizes is None:
-        model = AutoModelForCausalLM.from_pretrained(MINI_PATH, dtype=torch.float32)
-    else:
-        config = Qwen2Config(tie_word_embeddings=True, max_position_embeddings=32_768, pad_token_id=PAD_ID, **sizes)
-        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    return model.to(device(), torch.bfloat16 if device() == "cuda" else torch.float32)
+        return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(MINI_PATH), dtype=torch.float32)
+    config = Qwen2Config(tie_word_embeddings=True, max_position_embeddings=32_768, pad_token_id=PAD_ID, **sizes)
+    return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
 
 
 def attach_lora(model: Any, seed: int) -> Any:
     """The PEFT model that both trainers are handed: rank 16 on all linear layers, scaled by rsLoRA, the same first values."""
+    import torch
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(seed)
@@ -64,4 +73,14 @@ def attach_lora(model: Any, seed: int) -> Any:
 
 def device() -> str:
     """Where everything runs: an accelerator if there is one."""
+    import torch
+
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def sizes_of(name: str) -> ModelShape:
+    """The sizes of a shape, without its weights."""
+    import torch
+
+    with torch.device("meta"):
+        return shape_of(_model_of(name))

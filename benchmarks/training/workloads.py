@@ -80,8 +80,7 @@ def _tools(rng: np.random.Generator, count: int, vocabulary: int) -> list[Row]:
 
 
 def _short(rng: np.random.Generator, count: int, vocabulary: int) -> list[Row]:
-    lengths = [(int(rng.integers(20, 81)), int(rng.integers(20, 81))) for _ in range(count)]
-    return [_row(n, _tokens(rng, asked, vocabulary), _tokens(rng, said, vocabulary)) for n, (asked, said) in enumerate(lengths)]
+    return [_row(n, *(_tokens(rng, int(rng.integers(20, 81)), vocabulary) for _ in range(2))) for n in range(count)]
 
 
 def _passages(rng: np.random.Generator, count: int, vocabulary: int) -> list[Row]:

@@ -33,11 +33,13 @@ class Limits:
         target: Quality that is enough, in [0, 1].
         time_s: Seconds.
         cost: Money in `money.currency`: machine seconds at their price, what rungs paid elsewhere, and every test request.
+        heeds_advice: Whether the climb ends where going on can no longer pay.
     """
 
     target: float | None = None
     time_s: float | None = None
     cost: float | None = None
+    heeds_advice: bool = True
 
 
 def climb(ladder: Sequence[Rung], start: System, task: Task, workdir: Path, measure: Measure, limits: Limits) -> Iterator[Step]:
@@ -113,6 +115,6 @@ def _end_reason(card: Scorecard, limits: Limits, task: Task, spent: Cost, *, las
     if card.quality == 1.0:
         return "모든 답이 맞아 더 나아질 것이 없습니다." if korean else "Every answer is right: there is nothing left to gain."
     advice = stop_advice(card, task.money, next_rung(task.money, card.device, limits.time_s), min_gain=task.score.min_gain)
-    if advice.stops:
+    if limits.heeds_advice and advice.stops:
         return advice.words(task.language)
     return ""

@@ -36,7 +36,11 @@ from sadari.mini import MINI_PATH
 from sadari.model import load_model
 from sadari.review import REVIEW, RUN, Climbed, Review, calibrate, review, write_reports
 from sadari.rungs import TRAINED, BaselineRung, SeededRung, check_options, make_rung
+from sadari.rungs.baseline import baseline_system
+from sadari.rungs.remote_finetune import RemoteFinetuneRung
 from sadari.task import Task, located
+from sadari.task.config import RungSpec
+from sadari.task.privacy import find_personal
 from sadari.types import (
     Answer,
     Built,
@@ -54,8 +58,11 @@ from sadari.types import (
     Workshop,
 )
 
-RUNG_SHARES = {"prompt": 0.10, "retrieval": 0.15, "lora": 0.25, "full": 0.40}
-"""Share of the time budget that building each rung may take; what is left is for measuring. Others get an equal part of half."""
+RUNG_WEIGHTS = {"prompt": 0.10, "retrieval": 0.15, "full": 0.40}
+"""How the time for building is shared among the rungs of a ladder; 0.25 for the others."""
+
+BUILDING_SHARE = 0.9
+"""Share of the time budget that building may take; what is left is for measuring."""
 
 ENDS = 2**20
 """Bytes of either end of a model's file by which its change is seen."""
@@ -73,10 +80,12 @@ class ClimbOptions:
         quick: A rough climb: 80 test and 24 validation examples, drawn with the task's seed, and 50 seconds of building. The
             report says so.
         again: Climb anew although the same climb is finished.
+        to_the_top: Build every rung, whether or not the target is met or going on can pay.
     """
 
     quick: bool = False
     again: bool = False
+    to_the_top: bool = False
 
 
 def run_climb(task: Task, options: ClimbOptions, tell: Tell) -> Iterator[Step]:
@@ -118,7 +127,6 @@ def _climb_in(folder: Path, task: Task, options: ClimbOptions, tell: Tell) -> It
                 searches.setdefault(name, {})[asked] = card.cost_per_request * len(card.ids)
             return card
 
-        share = RUNG_SHARES.get(name, 0.5 / max(1, len(task.ladder)))
         return Workshop(
             goal=task.goal,
             language=task.language,
@@ -129,13 +137,19 @@ def _climb_in(folder: Path, task: Task, options: ClimbOptions, tell: Tell) -> It
             evaluate=evaluate,
             load=_load,
             seed=task.seed,
-            time_budget_s=None if budget_s is None else share * budget_s,
+            time_budget_s=None if budget_s is None else time_share(name, task.ladder) * budget_s,
             tell=lambda line: tell(f"{name}: {line}"),
+            find_personal=lambda text: [found.kind for found in find_personal(text)],
         )
 
-    rungs = [_Paid(rung, searches) for rung in _rungs(task, workshop)]
+    made = list(_rungs(task, workshop))
+    for rung in made:
+        if isinstance(rung, RemoteFinetuneRung):  # hours of climbing later is too late to ask
+            rung.ask(baseline_system(start, workshop(rung.name)), task.train, task.validation, folder / "asked")
+    rungs = [_Paid(rung, searches) for rung in made]
     ladder: list[Rung] = [BaselineRung(start, workshop("baseline")), *rungs]
-    limits = Limits(task.score.target, budget_s, task.budget.cost)
+    target = None if options.to_the_top else task.score.target
+    limits = Limits(target, budget_s, task.budget.cost, heeds_advice=not options.to_the_top)
     steps = []
     test = name_of_test(task.test, scorer.name)
     for step in climb(ladder, start, task, folder / "steps", measurer, limits):
@@ -194,6 +208,12 @@ def check_climb(task: Task) -> None:
             "`budget.cost` is set, but nothing has a price, so it could never be spent. Give `money.machine_hour` (`gpu_hour` "
             "on an accelerator), or the prices of 1,000 tokens of a remote model; or remove `budget.cost`."
         )
+
+
+def time_share(rung: str, ladder: Sequence[RungSpec]) -> float:
+    """Share of the time budget that building a rung of this ladder may take, in [0, 1]."""
+    weights = {spec.name: RUNG_WEIGHTS.get(spec.name, 0.25) for spec in ladder}
+    return BUILDING_SHARE * weights.get(rung, 0.0) / sum(weights.values()) if weights else BUILDING_SHARE
 
 
 def run_folder(task: Task, options: ClimbOptions) -> Path:
@@ -290,7 +310,7 @@ def _config(task: Task, options: ClimbOptions) -> str:
     resolved = {
         "sadari": sadari.__version__,
         "task": task.config.model_dump(mode="json"),
-        "options": {"quick": options.quick},
+        "options": {"quick": options.quick, **({"to_the_top": True} if options.to_the_top else {})},
         "fingerprint": task.fingerprint,
         "model_files": _files_of(task.model),
     }

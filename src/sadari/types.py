@@ -220,7 +220,7 @@ class System:
 
     model: str
     adapter: Path | None = None
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "bfloat16", "nf4"] = "float32"
     prompt: Prompt = Prompt()
     retrieval: Retrieval | None = None
     tools: tuple[ToolSpec, ...] = ()
@@ -480,6 +480,7 @@ class Workshop:
         time_budget_s: Wall seconds this rung may use for building; None for no limit. Tuning turns it into steps before it
             starts, by measured speed, so that an interrupted climb repeats the same steps.
         tell: Takes a line of live progress.
+        find_personal: Names the kinds of personal data in a text, for rungs that send rows elsewhere; None where nobody looks.
     """
 
     goal: str
@@ -493,6 +494,7 @@ class Workshop:
     seed: int = 0
     time_budget_s: float | None = None
     tell: Callable[[str], None] = field(default=lambda line: None)
+    find_personal: Callable[[str], Sequence[str]] | None = None
 
 
 class Rung(Protocol):

@@ -12,13 +12,13 @@ from sadari.check.lengths import Lengths
 from sadari.check.machine import Machine, Speed
 from sadari.check.remark import Remark, remark
 from sadari.model.shape import ModelShape
-from sadari.run import RUNG_SHARES
+from sadari.run import time_share
 from sadari.rungs import check_options
 from sadari.rungs.prompt import PromptConfig
 from sadari.rungs.retrieval import RetrievalConfig
 from sadari.rungs.search import FIRST_LOOK
 from sadari.task import MoneyConfig, Task
-from sadari.train import TuneConfig
+from sadari.train import LoraConfig, TuneConfig
 from sadari.train.estimate import Method, answering_flops, serving_memory, training_flops, training_memory
 
 BATCH_TOKENS = 16384
@@ -159,7 +159,7 @@ def _tuning(name: str, config: TuneConfig, setting: Setting) -> RungCost:
     around = _asked(looks + choosing + len(task.test), grounded, setting)
     trained = replace(Work(), trained_tokens=wanted)
     training_s = _seconds(trained, setting, method) or 0.0
-    budget = None if task.budget.time_s is None else RUNG_SHARES.get(name, 0.5 / len(task.ladder)) * task.budget.time_s
+    budget = None if task.budget.time_s is None else time_share(name, task.ladder) * task.budget.time_s
     if budget is not None and config.max_steps is None and training_s > TRAINING_SHARE * budget:
         trained = replace(trained, trained_tokens=wanted * TRAINING_SHARE * budget / training_s)
     work = around + trained
@@ -171,7 +171,7 @@ def _tuning(name: str, config: TuneConfig, setting: Setting) -> RungCost:
         method,
         batch_tokens=max(config.batch_tokens, longest),
         learnt_tokens=round(config.batch_tokens * min(1.0, lengths.answer / per_row if per_row else 1.0)),
-        rank=config.rank,
+        rank=config.rank if isinstance(config, LoraConfig) else 16,
     )
     passes = trained.trained_tokens / per_pass if per_pass else 0.0
     return RungCost(name, work, seconds, price(work, seconds, setting), memory.gib, passes)

@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sadari.model.local import LocalModel
 from sadari.model.shape import ModelShape
-from sadari.train import Row, TuneConfig, attach_adapter, weighted_loss
+from sadari.train import FullConfig, Learner, LoraConfig, Row, attach
 from sadari.train.estimate import answering_flops, training_flops, training_memory
 from sadari.types import Request
 
@@ -94,7 +94,8 @@ def measure_speed(model: LocalModel, shape: ModelShape, rows: Sequence[Row], req
     tokens = sum(len(r.ids) for r in batch)
     learnt = sum(w > 0 for r in batch for w in r.weights) / tokens
     speeds = {}
-    for method in ("full", "lora"):
+    methods: tuple[Literal["full", "lora"], ...] = ("full", "lora")
+    for method in methods:
         needs = training_memory(shape, method, batch_tokens=len(batch) * max(len(r.ids) for r in batch)).gib
         flops = training_flops(shape, method, tokens, learnt_share=learnt, length=tokens / len(batch))
         speeds[method] = flops / _pass_seconds(model, batch, method) if needs < room_gib else getattr(guess, method)
@@ -110,18 +111,15 @@ def _answering_speed(model: LocalModel, shape: ModelShape, requests: Sequence[Re
     return answering_flops(shape, sum(u.prompt_tokens for u in usage), sum(u.completion_tokens for u in usage)) / seconds
 
 
-def _pass_seconds(model: LocalModel, batch: Sequence[Row], method: str) -> float:
+def _pass_seconds(model: LocalModel, batch: Sequence[Row], method: Literal["full", "lora"]) -> float:
     """Seconds of one forward and backward pass; the first, which warms up, is not counted unless it was long."""
     torch_model: Any = model.model
-    for parameter in torch_model.parameters():
-        parameter.requires_grad_(method == "full")
-    if method == "lora":
-        attach_adapter(torch_model, TuneConfig(), seed=0)  # type: ignore[call-arg]
+    attach(method, torch_model, FullConfig() if method == "full" else LoraConfig(), seed=0)
+    learner = Learner(torch_model)
     torch_model.train()
-    pad = model.tokenizer.pad_token_id or 0
 
     def one_pass() -> None:
-        weighted_loss(torch_model, batch, pad).backward()
+        learner.step([(row,) for row in batch])
         torch_model.zero_grad(set_to_none=True)
 
     first = _timed(one_pass)

@@ -12,6 +12,8 @@ from sadari.types import Step
 
 if TYPE_CHECKING:
     from sadari.measure import Money
+    from sadari.run import ClimbOptions
+    from sadari.task import Task
 
 
 def climb(
@@ -25,13 +27,22 @@ def climb(
 
     Stopped at any moment (Ctrl-C, a crash, a power cut), the same command goes on from the last finished piece of work.
     """
-    from sadari.run import ClimbOptions, load_result, run_climb, run_folder
+    from sadari.run import ClimbOptions
     from sadari.task import load_task
 
-    loaded = load_task(task, None if seeds is None else {"seeds": seeds})
+    climb_and_show(load_task(task, None if seeds is None else {"seeds": seeds}), ClimbOptions(quick, again), json=json)
+
+
+def climb_and_show(loaded: "Task", options: "ClimbOptions", *, json: bool) -> None:
+    """Climb, telling each step as it is decided; then the table, or the result as JSON.
+
+    Raises:
+        Exit: With the code of bad data, if the winner says what it must not.
+    """
+    from sadari.run import load_result, run_climb, run_folder
+
     for note in loaded.notes:
         errors.print(note, markup=False, highlight=False, style="yellow", soft_wrap=True)
-    options = ClimbOptions(quick, again)
     progress = Progress(errors)
     shown = errors if json else output
     steps = []

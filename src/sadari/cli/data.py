@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
+from sadari.cli.generate import generate
 from sadari.cli.show import output, print_json
 from sadari.errors import ConfigError
 
@@ -16,12 +17,10 @@ if TYPE_CHECKING:
 LISTED = 20
 """How many changes are printed; `--json` holds them all."""
 
-data = typer.Typer(help="Prepare rows: write a clean copy of a task's data.", no_args_is_help=True)
+data = typer.Typer(help="Prepare rows: clean a task's data, make more of it.", no_args_is_help=True)
 
 
-@data.callback()
-def _verbs() -> None:
-    """Without it, a sub-command that is alone would be left out of the name."""
+data.command("generate")(generate)
 
 
 @data.command("clean")

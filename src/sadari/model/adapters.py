@@ -1,9 +1,9 @@
 """Adapter folders: what training has written is read, checked against the model, and put into it.
 
-LoRA, IA3 and what else PEFT puts into layers is merged into the weights, unless they are in four bits: then it stays beside them, as
-it was trained. Bottleneck adapters are put into the blocks. Prompt and prefix tuning become a `VirtualPrefix`.
+LoRA, IA3 and what else PEFT puts into layers is merged into the weights, unless they are in four bits: then it stays beside them,
+as it was trained. Bottleneck adapters are put into the blocks. Prompt and prefix tuning become a `VirtualPrefix`.
 
-Covered: a folder of another model, of another shape, cut off, with parts missing, or with settings that its weights do not bear out.
+Covered: a folder of another model, of another shape, cut off, with parts missing, or whose weights do not bear out its settings.
 Not covered: an adapter that was trained to do harm; its answers are what they are.
 """
 
@@ -27,7 +27,7 @@ BASE_RECORD = "base_model.json"
 
 BOTTLENECK = "BOTTLENECK"
 """`peft_type` of folders that PEFT does not know: adapter_config.json holds `width`, `style` and `base_model_name_or_path`;
-adapter_model.safetensors holds, for each adapter under its name in the model, `.down.weight`, `.down.bias`, `.up.weight`, `.up.bias`."""
+adapter_model.safetensors holds `down.weight`, `down.bias`, `up.weight` and `up.bias` of each adapter by its name in the model."""
 
 SOFT_PROMPTS = ("PROMPT_TUNING", "PREFIX_TUNING")
 
@@ -55,7 +55,8 @@ class _Folder:
     def weights(self) -> dict[str, Tensor]:
         from safetensors.torch import load_file
 
-        return load_file(str(self.path / WEIGHTS))
+        stored: dict[str, Tensor] = load_file(str(self.path / WEIGHTS))
+        return stored
 
     def misfit(self, why: str) -> ModelError:
         return ModelError(f"{self.path}: the adapter does not fit the model ({why}). {REMEDY}")
@@ -130,7 +131,8 @@ def _with_layers(model: Any, source: str, folder: _Folder) -> Any:
         wrapped = PeftModel.from_pretrained(model, str(folder.path))
     except Exception as e:
         raise ModelError(
-            f"{folder.path}: the adapter does not fit {source} ({str(e).splitlines()[0]}). Load it over the model it was trained on."
+            f"{folder.path}: the adapter does not fit {source} ({str(e).splitlines()[0]}). "
+            "Load it over the model it was trained on."
         ) from e
     if set(folder.shapes) != set(get_peft_model_state_dict(wrapped)):
         raise ModelError(

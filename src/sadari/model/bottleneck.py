@@ -1,7 +1,7 @@
 """Bottleneck adapters: small feed-forward layers that stand in every block of a frozen decoder and add to what flows through it.
 
-Each computes x + up(relu(down(x / rms(x)))). `up` begins at zero, so that a model is what it was until it is trained. They are put in
-by forward hooks, so that any decoder of `transformers` takes them. They stand at the output of each block, after its feed-forward
+Each computes x + up(relu(down(x / rms(x)))). `up` begins at zero, so that a model is what it was until it is trained. They are put
+in by forward hooks, so that any decoder of `transformers` takes them. They stand at the output of each block, after feed-forward
 part and residual (Pfeiffer), or there and at the output of its attention before the residual (Houlsby).
 
 Source:
@@ -74,7 +74,7 @@ def blocks_of(model: Any) -> nn.ModuleList:
         if isinstance(module, nn.ModuleList) and len(module) == count:
             return module
     raise ModelError(
-        f"{model.name_or_path}: the blocks of a {type(model).__name__} cannot be told. Use lora, which needs only its linear layers."
+        f"{model.name_or_path}: the blocks of a {type(model).__name__} cannot be told. Use lora: it needs only linear layers."
     )
 
 
@@ -83,7 +83,7 @@ def _attention_of(block: nn.Module) -> nn.Module:
         if "attention" in type(child).__name__.lower():
             return child
     raise ModelError(
-        f"a {type(block).__name__} has no attention at whose output an adapter could stand. Set `style: pfeiffer`, which needs none."
+        f"a {type(block).__name__} has no attention for an adapter to stand behind. Set `style: pfeiffer`, which needs none."
     )
 
 

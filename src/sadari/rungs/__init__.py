@@ -2,7 +2,7 @@
 
 from sadari.rungs.baseline import BaselineRung
 from sadari.rungs.prompt import PromptConfig, PromptRung
-from sadari.rungs.registry import IMPLEMENTED, check_options, make_rung
+from sadari.rungs.registry import IMPLEMENTED, check_options, make_rung, options_of
 from sadari.rungs.retrieval import RetrievalConfig, RetrievalRung
 from sadari.rungs.seeds import TRAINED, SeededRung
 
@@ -17,4 +17,5 @@ __all__ = [
     "SeededRung",
     "check_options",
     "make_rung",
+    "options_of",
 ]

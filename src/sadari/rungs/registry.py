@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
@@ -11,21 +11,45 @@ from sadari.rungs.prompt import PromptConfig, PromptRung
 from sadari.rungs.retrieval import RetrievalConfig, RetrievalRung
 from sadari.types import Rung, Workshop
 
+if TYPE_CHECKING:
+    from sadari.train.methods import Method
+
 _Maker = tuple[type[BaseModel], Callable[[Any, Workshop], Rung]]
 
 
-def _tuning(method: Literal["lora", "full"]) -> _Maker:
+def _tuning(method: "Method") -> _Maker:
     from sadari.rungs.tune import TuneRung  # torch: a ladder without tuning does without it
-    from sadari.train import TuneConfig
+    from sadari.train.config import AdapterConfig, FullConfig, LoraConfig, SoftPromptConfig, TuneConfig
 
-    return TuneConfig, lambda config, workshop: TuneRung(method, config, workshop)
+    configs: dict[str, type[TuneConfig]] = {
+        "lora": LoraConfig,
+        "qlora": LoraConfig,
+        "adapter": AdapterConfig,
+        "prompt_tuning": SoftPromptConfig,
+        "prefix": SoftPromptConfig,
+        "ia3": TuneConfig,
+        "full": FullConfig,
+    }
+    return configs[method], lambda config, workshop: TuneRung(method, config, workshop)
+
+
+def _remote_finetune() -> _Maker:
+    from sadari.rungs.remote_finetune import RemoteFinetuneConfig, RemoteFinetuneRung
+
+    return RemoteFinetuneConfig, lambda config, workshop: RemoteFinetuneRung(config, workshop, workshop.find_personal)
 
 
 _MAKERS: dict[str, Callable[[], _Maker]] = {
     "prompt": lambda: (PromptConfig, PromptRung),
     "retrieval": lambda: (RetrievalConfig, RetrievalRung),
+    "prompt_tuning": lambda: _tuning("prompt_tuning"),
+    "prefix": lambda: _tuning("prefix"),
+    "ia3": lambda: _tuning("ia3"),
+    "adapter": lambda: _tuning("adapter"),
     "lora": lambda: _tuning("lora"),
+    "qlora": lambda: _tuning("qlora"),
     "full": lambda: _tuning("full"),
+    "remote_finetune": _remote_finetune,
 }
 
 IMPLEMENTED: tuple[str, ...] = tuple(_MAKERS)
@@ -42,15 +66,24 @@ def make_rung(name: str, options: Mapping[str, Any], workshop: Workshop) -> Rung
     return _MAKERS[name]()[1](config, workshop)
 
 
+def options_of(name: str) -> type[BaseModel]:
+    """The config class of the rung called `name`.
+
+    Raises:
+        ConfigError: If there is no such rung.
+    """
+    if name not in _MAKERS:
+        raise ConfigError(f"there is no rung {name!r}. This version has: {', '.join(IMPLEMENTED)}.")
+    return _MAKERS[name]()[0]
+
+
 def check_options(name: str, options: Mapping[str, Any]) -> BaseModel:
     """The options of the rung called `name`, checked; nothing is built.
 
     Raises:
         ConfigError: As `make_rung`.
     """
-    if name not in _MAKERS:
-        raise ConfigError(f"there is no rung {name!r}. This version has: {', '.join(IMPLEMENTED)}.")
-    kind = _MAKERS[name]()[0]
+    kind = options_of(name)
     try:
         return kind.model_validate(dict(options))
     except ValidationError as error:

@@ -12,8 +12,8 @@ from pathlib import Path
 from sadari.files import kept
 from sadari.types import Built, Curve, Example, Rung, System
 
-TRAINED = frozenset({"lora", "full"})
-"""The rungs whose outcome depends on a seed."""
+TRAINED = frozenset({"prompt_tuning", "prefix", "ia3", "adapter", "lora", "qlora", "full", "dpo", "distil", "pretrain"})
+"""The rungs that train here, whose outcome depends on a seed."""
 
 
 class SeededRung:

@@ -19,8 +19,12 @@ from sadari.task.text import nfc_deep
 
 TASK_FILE = "sadari.yaml"
 
-IMPLEMENTED_RUNGS = ("prompt", "retrieval", "lora", "full")
-PLANNED_RUNGS = ("qlora", "adapter", "prompt_tuning", "prefix", "dpo", "distil", "quantize", "prune")
+DEFAULT_LADDER = ("prompt", "retrieval", "lora", "full")
+IMPLEMENTED_RUNGS = (
+    *("prompt", "retrieval", "prompt_tuning", "prefix", "ia3", "adapter", "lora", "qlora", "full"),
+    *("pretrain", "dpo", "distil", "remote_finetune"),
+)
+PLANNED_RUNGS = ("quantize", "prune")
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
 
@@ -260,7 +264,7 @@ class TaskConfig(_Options):
     )
     seeds: int = Field(default=1, ge=1, le=10, description="How often each training rung is trained, with other seeds.")
     ladder: tuple[RungSpec, ...] = Field(
-        default_factory=lambda: tuple(RungSpec(name=name) for name in IMPLEMENTED_RUNGS),
+        default_factory=lambda: tuple(RungSpec(name=name) for name in DEFAULT_LADDER),
         description="Rungs in the order they are climbed; the baseline is always measured first.",
     )
     leaks: LeaksConfig = Field(default_factory=LeaksConfig, description="When a test question stands in train: stop or drop_train.")

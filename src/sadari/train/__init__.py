@@ -1,4 +1,4 @@
-"""Fit a model to rows: one loop, whatever the method.
+"""Fit a model to rows: one loop, whatever the method and whatever the loss.
 
 What needs torch is imported when it is first asked for: a climb that trains nothing does not wait for it.
 """
@@ -6,44 +6,62 @@ What needs torch is imported when it is first asked for: a climb that trains not
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from sadari.train.config import TuneConfig
+from sadari.train.batching import Item
+from sadari.train.config import (
+    AdapterConfig,
+    FullConfig,
+    LoraConfig,
+    PreferenceConfig,
+    SoftPromptConfig,
+    TuneConfig,
+)
 from sadari.train.memorisation import CANARIES, ROWS_PER_CANARY, Canary, Exposure, exposures, make_canaries, plant
-from sadari.train.rows import Rendering, Row, batches_of, render_rows
+from sadari.train.rows import Rendering, Row, render_rows
 
 if TYPE_CHECKING:
+    from sadari.train.learner import CrossEntropy, Learner, Objective
     from sadari.train.loop import Job, Plan, Trained, fit, make_plan
-    from sadari.train.loss import weighted_loss
-    from sadari.train.methods import attach_adapter, default_learning_rate, save_adapter, save_model
+    from sadari.train.methods import Attached, Method, attach, save_model
+    from sadari.train.schedule import precision_for
 
 __all__ = [
     "CANARIES",
     "ROWS_PER_CANARY",
+    "AdapterConfig",
+    "Attached",
     "Canary",
+    "CrossEntropy",
     "Exposure",
+    "FullConfig",
+    "Item",
     "Job",
+    "Learner",
+    "LoraConfig",
+    "Method",
+    "Objective",
     "Plan",
+    "PreferenceConfig",
     "Rendering",
     "Row",
+    "SoftPromptConfig",
     "Trained",
     "TuneConfig",
-    "attach_adapter",
-    "batches_of",
-    "default_learning_rate",
+    "attach",
     "exposures",
     "fit",
     "make_canaries",
     "make_plan",
     "plant",
+    "precision_for",
     "render_rows",
-    "save_adapter",
     "save_model",
-    "weighted_loss",
 ]
 
 _NEED_TORCH = {
+    **dict.fromkeys(("CrossEntropy", "Learner", "Objective"), "learner"),
     **dict.fromkeys(("Job", "Plan", "Trained", "fit", "make_plan"), "loop"),
-    "weighted_loss": "loss",
-    **dict.fromkeys(("attach_adapter", "default_learning_rate", "save_adapter", "save_model"), "methods"),
+    **dict.fromkeys(("Attached", "Method", "attach", "save_model"), "methods"),
+    "precision_for": "schedule",
 }
 
 

@@ -31,6 +31,17 @@ _flash_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_bac
 
 
 @dataclass(frozen=True, slots=True)
+class Sight:
+    """What the model says of the mask of a layer, in place of the mask.
+
+    Args:
+        window: A token sees itself and so many before it, less one; None for all of them.
+    """
+
+    window: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Piece:
     """Queries and keys that are attended in one call.
 
@@ -61,15 +72,15 @@ class Layout:
         self._depth, self._end = trie.depth + prefix, trie.end
         self._pieces: dict[int | None, tuple[list[Piece], list[Piece]]] = {}
         self._masks: dict[int | None, Any] = {}
+        self.queries, self.keys = len(self._depth), prefix + len(self._depth)
 
     def pieces(self, window: int | None) -> tuple[list[Piece], list[Piece]]:
         """The segments, which hold every query once and see themselves; and what is seen of the segments above."""
         if window not in self._pieces:
-            own = [self._own(segment, window) for segment in self._segments]
-            above = [self._above(s.start, s.end, s.end, s.stop, window) for s in self._segments if s.stop > s.end]
-            if self._prefix:
-                above.append(self._above(-self._prefix, 0, 0, len(self._depth), window))
-            self._pieces[window] = own, [piece for piece in above if piece is not None]
+            segments = [part for segment in self._segments for part in _parts(segment, window)]
+            before = _parts(Segment(-self._prefix, 0, len(self._depth)), window)
+            above = [self._above(s, window) for s in (*segments, *before) if s.stop > s.end]
+            self._pieces[window] = [self._own(s) for s in segments], [piece for piece in above if piece is not None]
         return self._pieces[window]
 
     def dense_mask(self, window: int | None) -> Tensor:
@@ -101,28 +112,34 @@ class Layout:
             self._masks[window] = create_block_mask(sees, None, None, count, prefix + count, device=self._device)
         return self._masks[window]
 
-    def _own(self, segment: Segment, window: int | None) -> Piece:
-        rows = slice(segment.start, segment.end)
+    def _own(self, segment: Segment) -> Piece:
         keys = slice(segment.start + self._prefix, segment.end + self._prefix)
-        length = segment.end - segment.start
-        if window is None or length <= window:
-            return Piece(rows, keys, is_causal=True)
-        distance = torch.arange(length)[:, None] - torch.arange(length)[None, :]
-        return Piece(rows, keys, False, _additive((distance >= 0) & (distance < window)).to(self._device))
+        return Piece(slice(segment.start, segment.end), keys, is_causal=True)
 
-    def _above(self, key_start: int, key_end: int, start: int, stop: int, window: int | None) -> Piece | None:
-        """Tokens `[start, stop)` look at the keys above them."""
-        keys = slice(key_start + self._prefix, key_end + self._prefix)
-        first = self._depth[key_start] if key_start >= 0 else 0  # the window is counted in places of the row
-        length = key_end - key_start
-        depth = self._depth[start:stop]
-        if window is None or int(depth.max()) - first < window:
-            return Piece(slice(start, stop), keys, is_causal=False)
-        near = np.flatnonzero(depth - (first + length - 1) < window)
+    def _above(self, segment: Segment, window: int | None) -> Piece | None:
+        """What stands below a segment looks at it; the window is counted in places of the row."""
+        keys = slice(segment.start + self._prefix, segment.end + self._prefix)
+        start = max(segment.end, 0)
+        depth = self._depth[start : segment.stop]
+        places = np.arange(segment.end - segment.start) + (self._depth[segment.start] if segment.start >= 0 else keys.start)
+        if window is None or int(depth.max()) - places[0] < window:
+            return Piece(slice(start, segment.stop), keys, is_causal=False)
+        near = np.flatnonzero(depth - places[-1] < window)
         if not len(near):
             return None
-        distance = torch.as_tensor(depth[near])[:, None] - (first + torch.arange(length))[None, :]
-        return Piece(torch.as_tensor(near + start).to(self._device), keys, False, _additive(distance < window).to(self._device))
+        seen = torch.as_tensor(depth[near, None] - places[None, :] < window)
+        mask = torch.zeros(seen.shape).masked_fill_(~seen, float("-inf"))
+        queries: slice | Tensor = slice(int(near[0]) + start, int(near[-1]) + start + 1)
+        if near[-1] - near[0] >= len(near):  # several branches
+            queries = torch.as_tensor(near + start).to(self._device)
+        return Piece(queries, keys, False, mask.to(self._device))
+
+
+def _parts(segment: Segment, window: int | None) -> list[Segment]:
+    """The segment cut so that all tokens of a part see each other; the later parts stand below the earlier ones."""
+    size = segment.end - segment.start if window is None else window
+    cuts = range(segment.start, segment.end, max(1, size))
+    return [Segment(start, min(start + size, segment.end), segment.stop) for start in cuts]
 
 
 def register() -> None:
@@ -131,17 +148,24 @@ def register() -> None:
     from transformers.masking_utils import AttentionMaskInterface
 
     AttentionInterface.register(NAME, attend)
-    AttentionMaskInterface.register(NAME, lambda *args, **kwargs: None)
+    AttentionMaskInterface.register(NAME, _sight)
+
+
+def _sight(*args: Any, local_size: int | None = None, use_vmap: bool = False, **kwargs: Any) -> Sight:
+    if use_vmap:
+        raise ModelError("the model shapes its mask by a function of its own")
+    return Sight(local_size)
 
 
 def attend(
-    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **settings: Any
+    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, **settings: Any
 ) -> tuple[Tensor, None]:
     """Attention as a layer of `transformers` calls it; the layout comes with the call of the model, as `trie_layout`.
 
     Args:
         query: Shape (1, H, N, D).
         key, value: Shape (1, H_kv, P + N, D).
+        attention_mask: The `Sight` of the layer. It alone says how far a token sees: not every layer that slides is told so.
 
     Returns:
         Shape (1, N, H, D), and no attention weights.
@@ -150,12 +174,13 @@ def attend(
         ModelError: If the layer asks for something that is not covered.
     """
     layout: Layout | None = settings.get("trie_layout")
-    wanted = [name for name in ("softcap", "s_aux") if settings.get(name) is not None]
-    if layout is None or wanted or settings.get("dropout") or query.shape[0] != 1:
-        why = ", ".join(wanted) or ("no layout was passed on" if layout is None else "dropout, or more than one sequence")
-        raise ModelError(f"{type(module).__name__}: this attention cannot be computed over a trie ({why}).")
-    window, scale = settings.get("sliding_window"), settings.get("scaling")
+    fault = _fault(module, query, key, attention_mask, settings)
+    if fault or layout is None:
+        raise ModelError(f"{type(module).__name__}: this attention cannot be computed over a trie ({fault}).")
+    window, scale = attention_mask.window, settings.get("scaling")
     scale = query.shape[-1] ** -0.5 if scale is None else scale
+    if torch.is_autocast_enabled(query.device.type):  # norms and rotations leave queries and keys in float32
+        query, key, value = (t.to(torch.get_autocast_dtype(query.device.type)) for t in (query, key, value))
     if query.device.type == "cpu" and query.shape[-1] == value.shape[-1]:
         out = _ByPieces.apply(query, key, value, layout, window, scale)
     elif query.device.type == "cuda":
@@ -167,6 +192,25 @@ def attend(
         mask = layout.dense_mask(window)
         out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale, enable_gqa=True)
     return out.transpose(1, 2).contiguous(), None
+
+
+def _fault(module: Any, query: Tensor, key: Tensor, sight: Any, settings: dict[str, Any]) -> str:
+    """What of a layer's wishes is not covered; "" if all is."""
+    layout: Layout | None = settings.get("trie_layout")
+    if layout is None:
+        return "no layout was passed on"
+    named = [name for name in ("softcap", "s_aux") if settings.get(name) is not None]
+    if named:
+        return ", ".join(named)
+    if settings.get("dropout"):
+        return "it drops attention weights at random"
+    if not isinstance(sight, Sight):
+        return "it has a mask of its own" if sight is not None else "it takes no mask"
+    if sight.window is not None and sight.window == getattr(getattr(module, "config", None), "attention_chunk_size", None):
+        return "it sees only its own chunk of the row"
+    if query.shape[0] != 1 or query.shape[2] != layout.queries or key.shape[2] != layout.keys:
+        return f"queries and keys of shapes {tuple(query.shape)} and {tuple(key.shape)}, not those of the batch"
+    return ""
 
 
 class _ByPieces(torch.autograd.Function):
@@ -218,10 +262,6 @@ def _attend_piece(query: Tensor, key: Tensor, value: Tensor, piece: Piece, scale
     query, key, value = query[:, :, piece.queries], key[:, :, piece.keys], value[:, :, piece.keys]
     out, total = _flash(query, key, value, 0.0, piece.is_causal, attn_mask=mask, scale=scale)
     return out, total
-
-
-def _additive(seen: Tensor) -> Tensor:
-    return torch.zeros(seen.shape).masked_fill_(~seen, float("-inf"))
 
 
 def _cast(mask: Tensor | None, query: Tensor) -> Tensor | None:

@@ -97,11 +97,26 @@ def cut(items: Sequence[Item], packed_tokens: int, *, share: bool = True) -> lis
     return [held.items for held in bins]
 
 
+def cut_padded(items: Sequence[Item], padded_tokens: int) -> list[list[int]]:
+    """The same for rows that are filled up to the longest of their batch: items of like length go together."""
+    widths = [max(needed(row) for row in item) for item in items]
+    batches: list[list[int]] = []
+    rows = 0
+    for i in sorted(range(len(items)), key=widths.__getitem__):
+        if not batches or (rows + len(items[i])) * widths[i] > padded_tokens:
+            batches.append([])
+            rows = 0
+        batches[-1].append(i)
+        rows += len(items[i])
+    return batches
+
+
 def _added(item: Item, before: Row | None) -> int:
     """Tokens that the rows of `item` add to a batch that ends with the row `before`; never too few."""
     added = 0
     for row in item:
-        shared = 0 if before is None else shared_length(before.ids, row.ids)
+        # Only what is computed of the row before can be shared.
+        shared = 0 if before is None else min(shared_length(before.ids, row.ids), needed(before))
         added += max(0, needed(row) - shared)
         before = row
     return added

@@ -5,7 +5,7 @@ covered: experts of which few are used, vision parts, memory that an allocator w
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from sadari.model.shape import ModelShape
 
@@ -130,3 +130,16 @@ def answering_flops(shape: ModelShape, prompt_tokens: float, new_tokens: float, 
 
 def _matrix_weights(shape: ModelShape, learnt_share: float) -> float:
     return shape.layers * shape.layer_matrices + learnt_share * shape.embedding
+
+
+def scores_bytes(model: Any, predictions: float, precision: str = "float32") -> float:
+    """Bytes that the scores of the vocabulary take at once while the loss of `predictions` is computed.
+
+    The scores of a chunk are let go when those of the next are there: at most two chunks.
+    """
+    from sadari.train.loss import SCORES_BYTES
+
+    vocabulary = model.get_output_embeddings().weight.shape[0]
+    chunk = max(16, SCORES_BYTES // (4 * vocabulary))
+    width = 6 if precision == "bfloat16" else 4
+    return width * vocabulary * (min(predictions, chunk) + min(max(0.0, predictions - chunk), chunk))

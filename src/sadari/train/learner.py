@@ -1,21 +1,22 @@
 """A model under training: rows in, loss and gradients out, by the cheapest way that this model takes.
 
 A model whose layers can attend over a token trie computes shared beginnings once. Whether it can is found by trying: a small batch
-must give the loss that the model itself gives row by row. Any other model runs its rows padded, and `way` says why.
+must give the hidden states that the model itself gives row by row. Any other model runs its rows padded, and `way` says why.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sadari.errors import TrainingError
+from sadari.errors import ModelError, TrainingError
+from sadari.model.prefix import VirtualPrefix
 from sadari.train.attention import NAME, Layout, register
-from sadari.train.batching import Item, cut
+from sadari.train.batching import Item, cut, cut_padded
 from sadari.train.lora_linear import fused_lora
 from sadari.train.loss import prediction_losses, summed_loss
 from sadari.train.memory import is_out_of_memory, keep_freed_memory
@@ -23,26 +24,10 @@ from sadari.train.rows import Row
 from sadari.train.trie import Trie, behind, build_trie, needed
 
 AGREEMENT = 1e-3
-"""Largest relative difference of the probe's two losses; a wrong mask differs by far more, another kernel by far less."""
+"""Largest relative difference of the probe's hidden states; a wrong mask differs by far more, another kernel by far less."""
 
-
-class Prefix(Protocol):
-    """Learnt vectors that stand before every row, as embeddings or as keys and values of each layer."""
-
-    @property
-    def length(self) -> int:
-        """How many: P."""
-        ...
-
-    @property
-    def embeddings(self) -> Callable[[], Tensor] | None:
-        """Shape (P, D)."""
-        ...
-
-    @property
-    def key_values(self) -> Callable[[], list[tuple[Tensor, Tensor]]] | None:
-        """For each layer its keys and values, shape (1, H_kv, P, D) each."""
-        ...
+COARSE_AGREEMENT = 3e-2
+"""The same where weights are in 16 bits."""
 
 
 class Objective(Protocol):
@@ -97,7 +82,7 @@ class Learner:
 
     model: Any
     packed_tokens: int = 8192
-    prefix: Prefix | None = None
+    prefix: VirtualPrefix | None = None
     share: bool = True
     precision: str = "float32"
     tell: Callable[[str], None] = field(default=lambda line: None)
@@ -107,10 +92,12 @@ class Learner:
     def __post_init__(self) -> None:
         register()
         keep_freed_memory()
+        if self.prefix is not None and self.prefix.key_values is not None and getattr(self.model, "is_gradient_checkpointing", False):
+            raise TrainingError("`checkpointing: true` drops learnt keys and values. Set it to false, or use prompt_tuning.")
         self._configs = list({id(m.config): m.config for m in self.model.modules() if hasattr(m, "config")}.values())
         self._decoder = self.model.get_decoder()
         self._runs = 0
-        self.is_trie, self.way = True, ""
+        self.is_trie = False
         fault = self._probe()
         self.is_trie = not fault
         self.way = f"padded rows: {fault}" if fault else "token trie" if self.share else "packed rows"
@@ -126,20 +113,29 @@ class Learner:
             TrainingError: If a single item does not fit the memory.
         """
         objective = objective or CrossEntropy()
-        while True:
-            try:
-                return self._step(items, objective)
-            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                self._shrink(items, error)
+        return self._within_memory(items, lambda: self._step(items, objective))
 
     def mean_loss(self, items: Sequence[Item], objective: Objective | None = None) -> float:
-        """The mean loss without gradients, by the same way as in training."""
+        """The mean loss without gradients, by the same way as in training.
+
+        Raises:
+            TrainingError: If a single item does not fit the memory.
+        """
         objective = objective or CrossEntropy()
-        with self.running(), torch.no_grad():
-            parts = [objective.summed(self, [items[i] for i in batch]) for batch in self._cut(items)]
-        return float(sum(float(part) for part in parts)) / objective.weight(items)
+        with torch.no_grad():
+            return self._within_memory(items, lambda: self._step(items, objective))
+
+    def cut(self, items: Sequence[Item]) -> list[list[int]]:
+        """Positions of the items of each batch that is computed at once."""
+        long_from = _long_from(self.model) - (0 if self.prefix is None else self.prefix.length)
+        is_long = [max(needed(row) for row in item) > long_from for item in items]
+        batches = []
+        for kind in (False, True):
+            some = [i for i, long in enumerate(is_long) if long == kind]
+            of_kind = [items[i] for i in some]
+            cuts = cut(of_kind, self.packed_tokens, share=self.share) if self.is_trie else cut_padded(of_kind, self.packed_tokens)
+            batches += [[some[i] for i in batch] for batch in cuts]
+        return batches
 
     def summed(self, rows: Sequence[Row]) -> Tensor:
         """Sum over learnt tokens of weight times cross-entropy, nats."""
@@ -162,7 +158,7 @@ class Learner:
         trie = build_trie(rows, share=self.share and self.is_trie)
         self.counted.before += trie.tokens_before
         self.counted.computed += len(trie)
-        with self._autocast():
+        with self._autocast(), self.running():
             states = self._over_trie(trie) if self.is_trie else self._over_padded(rows)
         return trie, states[torch.as_tensor(trie.at, device=states.device)]
 
@@ -189,27 +185,50 @@ class Learner:
     def _step(self, items: Sequence[Item], objective: Objective) -> float:
         total, loss = objective.weight(items), 0.0
         with self.running():
-            for batch in self._cut(items):
+            for batch in self.cut(items):
                 part = objective.summed(self, [items[i] for i in batch]) / total
-                part.backward()  # type: ignore[no-untyped-call]
+                if torch.is_grad_enabled():
+                    part.backward()  # type: ignore[no-untyped-call]
                 loss += float(part.detach())
         return loss
 
-    def _cut(self, items: Sequence[Item]) -> list[list[int]]:
-        return cut(items, self.packed_tokens, share=self.share and self.is_trie)
+    def _within_memory(self, items: Sequence[Item], run: Callable[[], float]) -> float:
+        """Run with half of `packed_tokens` as often as memory runs out; what a failed try added to gradients is taken back."""
+        before = [(p, None if p.grad is None else p.grad.clone()) for p in self._fitted()]
+        counted = replace(self.counted)
+        while True:
+            try:
+                return run()
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._shrink(items, error)
+            for parameter, grad in before:
+                parameter.grad = None if grad is None else grad.clone()
+            self.counted = replace(counted)
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
 
     def _shrink(self, items: Sequence[Item], error: Exception) -> None:
-        self.model.zero_grad(set_to_none=True)
-        longest = max(sum(needed(row) for row in item) for item in items)
+        tokens = [sum(needed(row) for row in item) for item in items]
+        longest = max(tokens)
         if self.packed_tokens <= longest:
             raise TrainingError(
-                f"memory ran out with one row of {longest} tokens alone ({str(error).splitlines()[0]}). Set `checkpointing: true`, "
-                "shorten the rows, or train with `qlora` or a smaller model."
+                f"memory ran out at row {items[tokens.index(longest)][0].id} alone, of {longest} tokens "
+                f"({str(error).splitlines()[0]}). Set `checkpointing: true`, shorten the rows, or train with `qlora` or a smaller "
+                "model."
             ) from error
         self.packed_tokens = max(longest, self.packed_tokens // 2)
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
         self.tell(f"memory ran out: computing {self.packed_tokens} tokens at once from here on")
+
+    def _fitted(self) -> list[Tensor]:
+        given: list[Tensor] = []
+        if self.prefix is not None and self.prefix.embeddings is not None:
+            given.append(self.prefix.embeddings())
+        elif self.prefix is not None and self.prefix.key_values is not None:
+            given += [t for pair in self.prefix.key_values() for t in pair]
+        own = [p for p in self.model.parameters() if p.requires_grad]
+        return list({id(t): t for t in (*own, *_leaves(given))}.values())
 
     def _over_trie(self, trie: Trie) -> Tensor:
         device = self.model.device
@@ -245,11 +264,13 @@ class Learner:
         inputs = self._inputs(ids.to(device))
         mask = F.pad(real, (length, 0), value=True).long().to(device)
         cache = self._cache(len(rows))
-        out = self._decoder(**inputs, attention_mask=mask, past_key_values=cache, use_cache=cache is not None)
+        if cache is not None:
+            inputs["past_key_values"] = cache
+        out = self._decoder(**inputs, attention_mask=mask, use_cache=cache is not None)
         hidden: Tensor = out.last_hidden_state
         return hidden[:, hidden.shape[1] - width :][real.to(device)]
 
-    def _inputs(self, ids: Tensor) -> dict[str, Tensor]:
+    def _inputs(self, ids: Tensor) -> dict[str, Any]:
         if self.prefix is None or self.prefix.embeddings is None:
             return {"input_ids": ids}
         embedded = self.model.get_input_embeddings()(ids)
@@ -270,29 +291,74 @@ class Learner:
         return torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
 
     def _probe(self) -> str:
-        """Why rows of this model cannot be run as a trie; "" if they can."""
-        vocabulary = self.model.get_input_embeddings().weight.shape[0]
-        shared = tuple(i % vocabulary for i in range(1, 8))
-        ends = tuple(tuple((j * 7 + i) % vocabulary for i in range(3 + j)) for j in range(1, 4))
-        rows = [Row(f"probe {j}", (*shared, *end), (0.0,) * 5 + (1.0,) * (2 + len(end))) for j, end in enumerate(ends)]
-        if getattr(self.model.config.get_text_config(decoder=True), "attention_dropout", 0):
-            return "it drops attention weights at random"
-        was_training, precision = self.model.training, self.precision
+        """Why rows of this model cannot be run as a trie; "" if they can.
+
+        Raises:
+            TrainingError: If they cannot be run at all.
+        """
+        rows = _probe_rows(self.model.get_input_embeddings().weight.shape[0])
+        was_training, precision, counted = self.model.training, self.precision, replace(self.counted)
         self.model.eval()
+        self.precision = "float32"
         try:
             with torch.no_grad():
-                self.precision = "float32"
-                self.is_trie = False
-                expected = self.summed(rows)
+                expected = torch.cat([self._predicting([row]) for row in rows])
                 self.is_trie = True
-                with self.running():
-                    found = self.summed(rows)
+                return self._disagreement(rows, expected)
         except Exception as error:  # whatever a layer makes of it
-            return str(error).splitlines()[0]
+            if not self.is_trie:
+                raise TrainingError(
+                    f"a {type(self.model).__name__} gives no hidden states that could be learnt from ({_first_line(error)}). Choose "
+                    "another base model."
+                ) from error
+            return _first_line(error) if isinstance(error, ModelError) else f"its layers take no other attention ({_first_line(error)})"
         finally:
             self.precision = precision
             self.model.train(was_training)
-            self.counted = Counted()
-        if not torch.isclose(found, expected, rtol=AGREEMENT):
-            return f"over a trie its loss was {float(found):.4f}, row by row {float(expected):.4f}"
+            self.counted = counted
+
+    def _disagreement(self, rows: Sequence[Row], expected: Tensor) -> str:
+        """How hidden states over a trie differ from the expected ones; "" if they agree."""
+        found = self._predicting(rows)
+        error = float((found - expected).norm() / expected.norm())
+        if not error <= (COARSE_AGREEMENT if expected.dtype.itemsize < 4 else AGREEMENT):
+            return f"over a trie its hidden states differ by {error:.2g} of their size from those row by row"
+        with torch.random.fork_rng():
+            self.model.train()
+            self._predicting(rows)  # a layer that drops attention weights says so
         return ""
+
+    def _predicting(self, rows: Sequence[Row]) -> Tensor:
+        """Hidden states that predict each learnt token, the rows being in the order of their tokens."""
+        trie, hidden = self.hidden(rows)
+        return hidden[torch.as_tensor(trie.prediction_of, device=hidden.device)]
+
+
+def _probe_rows(vocabulary: int) -> list[Row]:
+    """Three short rows with a common beginning, the first of them the beginning of the second."""
+    shared = [i % vocabulary for i in range(1, 8)]
+    ends = [[], [3, 1, 4, 1, 5], [5, 9, 2, 6, 5, 3, 5, 8]]
+    rows = [(*shared, *(i % vocabulary for i in end)) for end in ends]
+    return [Row(f"probe {i}", ids, (0.0,) * 3 + (1.0,) * (len(ids) - 3)) for i, ids in enumerate(sorted(rows))]
+
+
+def _leaves(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The parameters that these are computed from."""
+    found = [t for t in tensors if t.requires_grad and t.grad_fn is None]
+    nodes = [t.grad_fn for t in tensors if t.grad_fn is not None]
+    while nodes:
+        node = nodes.pop()
+        found += [node.variable] if hasattr(node, "variable") else []
+        nodes += [before for before, _ in node.next_functions if before is not None]
+    return found
+
+
+def _long_from(model: Any) -> float:
+    """Length of a row from which on the model turns all its positions otherwise, for which such rows go by themselves."""
+    rotation = getattr(model.config.get_text_config(decoder=True), "rope_parameters", None) or {}
+    long = rotation.get("original_max_position_embeddings") if rotation.get("rope_type") == "longrope" else None
+    return float("inf") if long is None else float(long)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 @contextmanager
 def fused_lora(model: nn.Module) -> Iterator[None]:
-    """Within it, plain LoRA layers of `model` run fused; DoRA, dropout, several adapters, quantised bases stay as PEFT runs them."""
+    """Within it, plain LoRA layers of `model` run fused; DoRA, dropout, several adapters, trained or quantised bases stay as in PEFT."""
     fused = [module for module in model.modules() if _is_plain(module)]
     for module in fused:
         module.forward = partial(_forward, module)
@@ -32,6 +32,8 @@ def _is_plain(module: Any) -> bool:
 
     if type(module) is not Linear or type(module.base_layer) is not nn.Linear or len(module.active_adapters) != 1:
         return False
+    if any(p.requires_grad for p in module.base_layer.parameters()) or "forward" in vars(module):
+        return False  # the gradient of the base layer is not computed; a forward that was put there is another's
     name = module.active_adapters[0]
     if name not in module.lora_A or module.lora_variant.get(name) is not None or module.merged:
         return False

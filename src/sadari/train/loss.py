@@ -1,6 +1,7 @@
 """Cross-entropy over the tokens that count, and over no others, without ever holding all scores."""
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
@@ -42,7 +43,7 @@ def summed_loss(model: Any, hidden: Tensor, trie: Trie) -> Tensor:
     """
     weights = torch.as_tensor(trie.weights, device=hidden.device)
     head = model.get_output_embeddings()
-    if type(head) is not torch.nn.Linear or _post_processing(model):
+    if not _is_plain(model):
         return (prediction_losses(model, hidden, trie) * weights).sum()
     if torch.is_autocast_enabled(hidden.device.type):
         hidden = hidden.to(torch.get_autocast_dtype(hidden.device.type))
@@ -114,19 +115,50 @@ def _wanted(scores: Tensor, targets: Tensor, shares: Tensor, forbidden: Tensor |
 
 def _scores(model: Any, hidden: Tensor) -> Tensor:
     """Scores of the vocabulary, float32, as the model itself makes them of hidden states."""
-    scores: Tensor = model.get_output_embeddings()(hidden).float()
-    config = model.config.get_text_config(decoder=True)
-    if getattr(config, "logits_scaling", None):  # Granite divides
-        scores = scores / config.logits_scaling
-    if getattr(config, "logit_scale", None):  # Cohere multiplies
-        scores = scores * config.logit_scale
-    cap = getattr(config, "final_logit_softcapping", None)
-    return scores if not cap else cap * torch.tanh(scores / cap)
+    if _is_plain(model):
+        return model.get_output_embeddings()(hidden).float()  # type: ignore[no-any-return]
+    return _own_scores(model, hidden)
 
 
-def _post_processing(model: Any) -> bool:
-    config = model.config.get_text_config(decoder=True)
-    return any(getattr(config, name, None) for name in ("logits_scaling", "logit_scale", "final_logit_softcapping"))
+_PLAIN: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+
+
+def _is_plain(model: Any) -> bool:
+    """Whether scores are the output layer applied to hidden states and nothing else: no scale, no soft cap, no adapter.
+
+    Found by trying: some families divide by a setting by which others multiply, and many carry settings that they never read.
+    """
+    head = model.get_output_embeddings()
+    if type(head) is not torch.nn.Linear:
+        return False
+    if model not in _PLAIN:
+        with torch.no_grad():
+            large = 1000 * torch.arange(head.weight.shape[1], device=head.weight.device).cos()  # a soft cap shows
+            hidden = large.to(head.weight.dtype)[None]
+            direct, own = head(hidden).float(), _own_scores(model, hidden)
+        _PLAIN[model] = bool((own - direct).norm() <= 1e-3 * direct.norm())
+    return _PLAIN[model]
+
+
+def _own_scores(model: Any, hidden: Tensor) -> Tensor:
+    """What the model's own forward pass makes of hidden states that its decoder is said to have given."""
+    decoder = model.get_decoder()
+    before = vars(decoder).get("forward")
+    decoder.forward = lambda *args, **kwargs: _Given((hidden[None],))
+    try:
+        ids = torch.zeros(1, len(hidden), dtype=torch.long, device=hidden.device)
+        return model(input_ids=ids, use_cache=False).logits[0].float()  # type: ignore[no-any-return]
+    finally:
+        del decoder.forward
+        if before is not None:
+            decoder.forward = before
+
+
+class _Given(tuple[Tensor]):
+    """The output of a decoder of any family; what it does not hold is None."""
+
+    def __getattr__(self, name: str) -> Tensor | None:
+        return self[0] if name == "last_hidden_state" else None
 
 
 def _chunk_rows(model: Any) -> int:

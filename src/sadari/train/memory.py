@@ -27,5 +27,6 @@ def keep_freed_memory() -> bool:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out; the allocator of a CPU says so by a plain RuntimeError."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "not enough memory" in str(error)
+    """Whether memory ran out; the allocator of a CPU says so by a plain RuntimeError, in the words of the system."""
+    told = ("can't allocate memory", "not enough memory")  # Linux and macOS, Windows
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(words in str(error) for words in told)

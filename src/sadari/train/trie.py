@@ -10,10 +10,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from sadari.errors import TrainingError
 from sadari.train.rows import Row
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
+Targets = tuple[tuple[int, float], ...]
+"""What one prediction should be: ids with their shares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +84,17 @@ def build_trie(rows: Sequence[Row], *, share: bool = True) -> Trie:
     Args:
         rows: At least one, each with a weight above 0 after its first token.
         share: False lays the rows out side by side, with nothing in common: the same loss, more work.
+
+    Raises:
+        TrainingError: If a row has nothing to learn.
     """
     order = sorted(range(len(rows)), key=lambda i: rows[i].ids) if share else range(len(rows))
     lengths = [needed(row) for row in rows]
+    if not all(lengths):
+        raise TrainingError(
+            f"row {rows[lengths.index(0)].id}: no token after its first has a weight above 0, and nothing predicts the first. "
+            "Give the tokens of the answer a weight, or leave the row out."
+        )
     size = max(lengths)
     path = np.zeros(size, dtype=np.int64)  # packed index of each token of the row before
     ids = np.empty(sum(lengths), dtype=np.int64)
@@ -124,9 +135,7 @@ class _Predictions:
     """What is predicted from where, collected row by row."""
 
     def __init__(self) -> None:
-        self._index: dict[tuple[int, int, tuple[int, ...]], int] = {}
-        self._soft: list[tuple[tuple[int, float], ...]] = []
-        self._among: list[tuple[int, ...]] = []
+        self._index: dict[tuple[int, Targets, tuple[int, ...]], int] = {}
         self._entries: list[tuple[int, int, float]] = []
 
     def add(self, index: int, row: Row, path: Ints) -> None:
@@ -134,33 +143,31 @@ class _Predictions:
             weight = row.weights[place]
             if weight <= 0:
                 continue
-            among = row.among[place] if row.among else ()
-            key = (int(path[place - 1]), row.ids[place], among)
-            found = self._index.setdefault(key, len(self._index))
-            if found == len(self._soft):
-                self._soft.append(row.soft[place] if row.soft else ((row.ids[place], 1.0),))
-                self._among.append(among)
-            self._entries.append((index, found, weight))
+            soft = row.soft[place] if row.soft else ()
+            targets = soft or ((row.ids[place], 1.0),)
+            key = (int(path[place - 1]), targets, row.among[place] if row.among else ())
+            self._entries.append((index, self._index.setdefault(key, len(self._index)), weight))
 
     def trie(self, ids: Ints, depth: Ints, end: Ints, tokens_before: int) -> Trie:
-        most = max(map(len, self._soft))
-        targets = np.zeros((len(self._soft), most), dtype=np.int64)
-        shares = np.zeros((len(self._soft), most), dtype=np.float32)
-        for i, soft in enumerate(self._soft):
-            targets[i, : len(soft)] = [token for token, _ in soft]
-            shares[i, : len(soft)] = [share for _, share in soft]
+        at, wanted, among = zip(*self._index, strict=True)
+        most = max(map(len, wanted))
+        targets = np.zeros((len(wanted), most), dtype=np.int64)
+        shares = np.zeros((len(wanted), most), dtype=np.float32)
+        for i, some in enumerate(wanted):
+            targets[i, : len(some)] = [token for token, _ in some]
+            shares[i, : len(some)] = [share for _, share in some]
         row_of, prediction_of, weight_of = (np.array(values) for values in zip(*self._entries, strict=True))
-        weights = np.bincount(prediction_of, weight_of, minlength=len(self._soft)).astype(np.float32)
+        weights = np.bincount(prediction_of, weight_of, minlength=len(wanted)).astype(np.float32)
         return Trie(
             ids=ids,
             depth=depth,
             end=end,
             segments=_segments(depth, end),
-            at=np.array([at for at, _, _ in self._index], dtype=np.int64),
+            at=np.array(at, dtype=np.int64),
             targets=targets,
             shares=shares,
             weights=weights,
-            among=tuple(self._among) if any(self._among) else (),
+            among=among if any(among) else (),
             row_of=row_of,
             prediction_of=prediction_of,
             weight_of=weight_of.astype(np.float32),

@@ -1,8 +1,7 @@
-"""Every method on tiny random models: what is trained, that it begins as it should, and that what is saved answers as what was trained.
+"""Every method on tiny random models: what it trains, how it begins, and that what is saved answers as what was trained.
 
 The reference is PEFT: its own model, before saving and loaded from our folder.
 """
-
 
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -113,7 +112,7 @@ def test_a_fresh_method_gives_the_base_or_its_prompt(checkpoint: Callable[[str],
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        # 3 layers of 48 wide, 4 heads and 2 key-value heads of 12, feed-forward 96: q, o 48 x 48; k, v 48 x 24; gate, up, down 48 x 96
+        # 3 layers, 48 wide, 4 heads and 2 of keys and values, each 12 wide: q, o 48 x 48; k, v 48 x 24; gate, up, down 48 x 96
         ("lora", 3 * 4 * (2 * (48 + 48) + 2 * (48 + 24) + 3 * (48 + 96))),
         ("dora", 3 * (4 * (2 * (48 + 48) + 2 * (48 + 24) + 3 * (48 + 96)) + (48 + 24 + 24 + 48 + 96 + 96 + 48))),
         ("lora on two layers", 3 * 4 * ((48 + 48) + (96 + 48))),
@@ -273,9 +272,7 @@ def test_qlora_over_a_base_that_is_not_in_four_bits_is_refused(checkpoint: Calla
         attach("qlora", LocalModel(checkpoint("llama")).model, LoraConfig(), seed=0)
 
 
-def test_four_bits_without_bitsandbytes_name_the_extra(
-    checkpoint: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_four_bits_without_bitsandbytes_name_the_extra(checkpoint: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sadari.model.local.find_spec", lambda name: None)
     with pytest.raises(ModelError, match=r"needs bitsandbytes.*pip install 'sadari\[qlora\]'"):
         LocalModel(checkpoint("llama"), precision="nf4")
@@ -308,7 +305,7 @@ def test_over_four_bits_what_is_saved_answers_as_what_was_trained(
 
 @needs_bitsandbytes
 def test_weights_in_four_bits_cannot_be_trained_themselves(checkpoint: Callable[[str], Path]) -> None:
-    with pytest.raises(ModelError, match="weights in four bits cannot be trained. Use qlora"):
+    with pytest.raises(ModelError, match=r"weights in four bits cannot be trained\. Use qlora"):
         attach("full", LocalModel(checkpoint("llama"), precision="nf4").model, FullConfig(), seed=0)
 
 

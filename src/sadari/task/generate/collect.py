@@ -8,18 +8,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any, Literal
+from typing import Any
 
 from sadari.task.duplicates import NearIndex, question_text
 from sadari.task.formats import ABSTENTION, finish_example, format_of
 from sadari.task.generate.schema import call_fault
 from sadari.task.leaks import find_twins
 from sadari.task.messages import RowProblems
-from sadari.task.readers import Row
+from sadari.task.readers import Row, content_id
 from sadari.task.writers import example_row
 from sadari.types import Example, ToolCall
-
-Language = Literal["ko", "en"]
 
 TAG = "generated"
 """Stands among the tags of every row made here."""
@@ -37,7 +35,6 @@ class Order:
 
     Args:
         rows: How many.
-        language: Of rows whose material does not tell.
         seed: The same order with the same seed gives the same rows.
         beside: Rows that the new ones will stand beside (train and validation): none of their questions is asked again.
         judged: Rows that judge (test and audit): nothing that they ask is asked.
@@ -46,7 +43,6 @@ class Order:
     """
 
     rows: int
-    language: Language = "ko"
     seed: int = 0
     beside: tuple[Example, ...] = ()
     judged: tuple[Example, ...] = ()
@@ -107,7 +103,7 @@ def collect(
     """Draw rows from `stream` until the order is filled, the stream ends, or too much was tried in vain.
 
     Args:
-        stream: Candidates whose ids end in "-" get a number; other ids are kept.
+        stream: Candidates; to an id that ends in "-" a hash of the content is added.
         check: What this kind of row must satisfy, beside what every row must.
         repeats_beside: The rows shall ask what rows of `order.beside` ask (they replace them).
         tries: Most candidates for each row asked for.
@@ -192,11 +188,11 @@ def _fresh(
 
 
 def _named(rows: Sequence[Example], taken: set[str]) -> tuple[Example, ...]:
-    """Rows with ids of their own: a number after ids that end in "-", another one where the id is taken."""
+    """Rows with ids of their own, which tell how they were made; a hash of the content where nothing else tells them apart."""
     named: list[Example] = []
-    for at, row in enumerate(rows, 1):
-        name = f"{row.id}{at:04d}" if row.id.endswith("-") else row.id
-        base, copy = name, 2
+    for row in rows:
+        base = name = f"{row.id}{content_id(row)}" if row.id.endswith("-") else row.id
+        copy = 2
         while name in taken:
             name, copy = f"{base}-{copy}", copy + 1
         taken.add(name)

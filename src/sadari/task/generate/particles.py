@@ -29,8 +29,8 @@ _ENGLISH_CLOSED = re.compile(r"(?:[lmn]e?|ng|[aeiou](?:ck|[kpt]))$", re.IGNORECA
 def with_particle(word: str, particle: str) -> str:
     """`word` with the form of `particle` that its last sound needs: ("사과", "은") gives 사과는.
 
-    Either form may be asked for. What stands in brackets at the end is not read aloud: 환율(USD)을. A word of foreign letters is read
-    as people mostly do: letter by letter in capitals, else as it sounds.
+    Either form may be asked for. What stands in brackets at the end is not read aloud: 환율(USD)을. A word of foreign letters is
+    read as people mostly do: letter by letter in capitals, else as it sounds.
 
     Raises:
         ValueError: If `particle` is not one that changes with the sound before it.

@@ -37,13 +37,16 @@ def draw_text(name: str, schema: Mapping[str, Any], rng: Random, language: str, 
         return written
     noun, spaced = _korean_noun(description), _spaced(name)
     is_search = _SEARCH.search(f"{noun} {spaced}".lower()) is not None
-    told = (_told_by(about) if is_search else None) or _told_by(noun) or _told_by(spaced) or _told_by(description)
+    sought = _told_by(about) if is_search else None
+    told = (sought if sought is not _MESSAGES else None) or _told_by(noun) or _told_by(spaced) or _told_by(_head(description))
     if told is None and _is_person(noun or f"{spaced} {_head(description)}"):
         told = _PEOPLE
     return None if told is None else told[language](rng)
 
 
 def _told_by(words: str) -> Mapping[str, Draw] | None:
+    if _PERSON.search(words.lower()) and re.search(r"이름|성함|\bname\b", words.lower()):
+        return _PEOPLE
     return next((draws for pattern, draws in _TEXTS if pattern.search(words.lower())), None)
 
 
@@ -57,7 +60,10 @@ _PERSON = re.compile(
 
 def _is_person(words: str) -> bool:
     bare = re.sub(r"^(?:저장된|업데이트할|새로운|새) ", "", words.lower().strip())
-    return _PERSON.search(bare) is not None or re.fullmatch(r"(?:(?:full|first|last|your)? ?name ?|\S+[된할한] )?(?:이름|성함|성명|(?:full )?name)?", bare) is not None
+    return (
+        _PERSON.search(bare) is not None
+        or re.fullmatch(r"(?:(?:full|first|last|your)? ?name ?|\S+[된할한] )?(?:이름|성함|성명|(?:full )?name)?", bare) is not None
+    )
 
 
 def _head(description: str) -> str:
@@ -67,7 +73,7 @@ def _head(description: str) -> str:
 def draw_number(name: str, schema: Mapping[str, Any], rng: Random, language: str) -> int | float | None:
     """A number for an argument: within its bounds, by the range or examples in its description, else by what its words say."""
     is_whole = schema.get("type") == "integer" or (isinstance(schema.get("type"), list) and "integer" in schema["type"])
-    description = str(schema.get("description", ""))
+    description = str(schema.get("description", ""))[:MOST_WORDS]
     about = f"{_spaced(name)} | {description}".lower()
     low, high, step = next((span[language] for pattern, span in _NUMBERS if pattern.search(about)), (1, 20, 1))
     hinted = [float(text) for text in examples_in(description) if re.fullmatch(r"-?\d+(?:\.\d+)?", text)]
@@ -102,10 +108,12 @@ def _bounded(schema: Mapping[str, Any], low: float, high: float) -> tuple[float,
     return low, high
 
 
-# --- what descriptions say --------------------------------------------------------------------------------------------------------
+# --- what descriptions say ----------------------------------------------------------------------------------------------
 
 _HINT = re.compile(
-    r"(?:\be\.?g\.?,?|\bfor example,?|\bsuch as|\blike(?= ['\"])|예:|예\)|예시:|예를 들어,?|예를 들면,?)\s*:?\s*(?P<said>[^()\n]{1,160})", re.I
+    r"(?:\be\.?g\.?,?|\bfor example,?|\bsuch as|\blike(?= ['\"])|예:|예\)|예시:|예를 들어,?|예를 들면,?)"
+    r"\s*:?\s*(?P<said>[^()\n]{1,160})",
+    re.I,
 )
 _QUOTED = re.compile(r"['\"“‘`](.{1,60}?)['\"”’`](?=[\s,.;)/]|$|[가-힣])")
 _RANGE = re.compile(r"(?<![\d-])(\d{1,6}(?:\.\d+)?)\s*(?:[~∼–-]|to|부터|에서)\s*(\d{1,6}(?:\.\d+)?)(?![\d-])")
@@ -126,7 +134,7 @@ def examples_in(description: str) -> list[str]:
     return [text for text in dict.fromkeys(found) if 0 < len(text) <= LONGEST_HINT and not _NO_EXAMPLE.search(text)]
 
 
-_COMMA = re.compile(r", ?(?![A-Z]{2}\b(?![A-Z,]))| or | 또는 ")  # "Los Angeles, CA" is one
+_COMMA = re.compile(r",(?!(?<=[a-z],) ?[A-Z]{2}\b) ?| or | 또는 ")  # "Los Angeles, CA" is one
 _LISTING = re.compile(r"^(?:or|and|또는|혹은) |[ ]?(?:등|etc\.?)$")
 _NO_EXAMPLE = re.compile("입력|경우|형식|format|YYYY|HH:MM|MM/DD|^\\W+$")
 
@@ -136,7 +144,12 @@ def _written_form(description: str, rng: Random) -> str | None:
     form = _WRITTEN.search(description)
     if form is None:
         return None
-    parts = {"YYYY": "2025", "MM": f"{rng.randint(1, 12):02d}", "DD": f"{rng.randint(1, 28):02d}", "HH": f"{rng.randint(8, 21):02d}"}
+    parts = {
+        "YYYY": "2025",
+        "MM": f"{rng.randint(1, 12):02d}",
+        "DD": f"{rng.randint(1, 28):02d}",
+        "HH": f"{rng.randint(8, 21):02d}",
+    }
     text = form[0].upper()
     is_time = text.startswith("HH")
     text = text.replace("YYYY", parts["YYYY"]).replace("DD", parts["DD"]).replace("HH", parts["HH"]).replace("SS", "00")
@@ -155,7 +168,7 @@ def _spaced(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).replace("_", " ").replace("-", " ").replace(".", " ")
 
 
-# --- pools --------------------------------------------------------------------------------------------------------------------------
+# --- pools --------------------------------------------------------------------------------------------------------------
 
 
 def _any(words: str) -> Draw:
@@ -218,17 +231,23 @@ _EN_FOODS = _any("lentil soup|a veggie burger|pad thai|tomato pasta|fried rice|C
 _KO_TITLES = _any("주간 회의|치과 예약|장보기|가족 모임|프로젝트 발표|운동 계획|여행 준비|독서 모임|생일 파티|보고서 마감")
 _EN_TITLES = _any("Team meeting|Dentist appointment|Grocery list|Family dinner|Project review|Trip plan|Book club|Report deadline")
 _KO_MESSAGES = _any(
-    "오늘 조금 늦을 것 같아요|회의는 세 시에 시작합니다|자료는 내일까지 보내 드릴게요|주말에 같이 등산 가요|생일 축하해요|도착하면 연락 주세요|"
+    "오늘 조금 늦을 것 같아요|회의는 세 시에 시작합니다|자료는 내일까지 보내 드릴게요|주말에 같이 등산 가요|생일 축하해요|"
+    "도착하면 연락 주세요|"
     "우유와 달걀을 사기|발표 자료를 먼저 검토하기"
 )
 _EN_MESSAGES = _any(
     "I will be ten minutes late|The meeting starts at three|Please call me when you arrive|Happy birthday|Buy milk and eggs|"
     "Thank you for your help yesterday"
 )
+_MESSAGES: Mapping[str, Draw] = {"ko": _KO_MESSAGES, "en": _EN_MESSAGES}
 _KO_WORDS = _any("사과|바다|약속|나비|도서관|소나기|발자국|우체국|달팽이|햇살")
 _EN_WORDS = _any("harbour|lantern|meadow|puzzle|compass|orchard|ribbon|thunder")
-_KO_TEXTS = _any("봄이 오면 산에 꽃이 핍니다|작은 습관이 하루를 바꿉니다|바람이 불어 나뭇잎이 흔들렸다|오늘은 하늘이 맑고 바람이 시원하다")
-_EN_TEXTS = _any("The river runs past the old mill|Small habits change the day|Rain fell softly on the roof|We met at the station at noon")
+_KO_TEXTS = _any(
+    "봄이 오면 산에 꽃이 핍니다|작은 습관이 하루를 바꿉니다|바람이 불어 나뭇잎이 흔들렸다|오늘은 하늘이 맑고 바람이 시원하다"
+)
+_EN_TEXTS = _any(
+    "The river runs past the old mill|Small habits change the day|Rain fell softly on the roof|We met at the station at noon"
+)
 _KO_FILMS = _any("기생충|택시운전사|부산행|인터스텔라|토이 스토리|암살|괴물|명량|라라랜드|겨울왕국")
 _EN_FILMS = _any("Parasite|Interstellar|Toy Story|La La Land|Casablanca|Inception|Frozen|Titanic")
 _KO_SONGS = _any("아침 산책|집중할 때 듣는 음악|여름 드라이브|비 오는 날|운동할 때|잔잔한 피아노")
@@ -285,10 +304,8 @@ _TEXTS: tuple[tuple[re.Pattern[str], Mapping[str, Draw]], ...] = tuple(
         (r"location|\bplace\b|venue|station|장소|위치|역\b|공항", {"ko": _KO_PLACES, "en": _EN_CITIES}),
         (r"movie|film|영화", {"ko": _KO_FILMS, "en": _EN_FILMS}),
         (r"song|music|playlist|track|album|노래|음악|재생목록|가사", {"ko": _KO_SONGS, "en": _EN_SONGS}),
-        (r"message|content|\bbody\b|memo|note|comment|review|메시지|내용|메모|댓글|리뷰|후기|설명|글귀", {
-            "ko": _KO_MESSAGES, "en": _EN_MESSAGES
-        }),
         (r"title|subject|event|task|\btodo\b|제목|일정|할 일|행사|회의|디데이", {"ko": _KO_TITLES, "en": _EN_TITLES}),
+        (r"message|content|\bbody\b|memo|note|comment|review|메시지|내용|메모|댓글|리뷰|후기|설명|글귀", _MESSAGES),
         (r"company|organi[sz]ation|employer|회사|업체|기관", {"ko": _KO_COMPANIES, "en": _EN_COMPANIES}),
         (r"food|dish|meal|recipe|ingredient|cuisine|menu|음식|메뉴|요리|재료", {"ko": _KO_FOODS, "en": _EN_FOODS}),
         (r"product|\bitem|goods|상품|제품|물건|선물|검색어", {"ko": _KO_GOODS, "en": _EN_GOODS}),

@@ -1,4 +1,4 @@
-"""Arguments from a tool's JSON Schema: what a person might ask for, drawn by enum, examples, format, type and the words around it."""
+"""Arguments from a tool's JSON Schema: what a person may ask for, drawn by enum, example, format, type and the words around it."""
 
 import json
 import re
@@ -55,10 +55,10 @@ _ENDS = re.compile(r"end|until|^to_|return|arriv|check_?out|finish", re.IGNORECA
 
 def _in_order(drawn: dict[str, Any]) -> dict[str, Any]:
     """With the earlier of two dates, times or years at the beginning."""
-    dated = {name: str(value) for name, value in drawn.items() if re.fullmatch(r"[\d:T. Z-]{4,}", str(value))}
+    dated = {name: str(value) for name, value in drawn.items() if re.fullmatch(r"[\d:T. Z월일-]{4,}", str(value))}
     first = next((name for name in dated if _BEGINS.search(name)), None)
     last = next((name for name in dated if name != first and _ENDS.search(name)), None)
-    if first and last and len(dated[first]) == len(dated[last]) and dated[first] > dated[last]:
+    if first and last and _moment(dated[first]) > _moment(dated[last]):
         return {**drawn, first: drawn[last], last: drawn[first]}
     return drawn
 
@@ -153,10 +153,8 @@ def _draw(schema: Any, place: _Place) -> Any:
         return place.rng.random() < 0.5
     if kind == "null":
         return None
-    if kind in ("integer", "number"):
-        drawn = draw_number(place.name, schema, place.rng, place.language)
-    else:
-        drawn = _draw_string(schema, place)
+    is_number = kind in ("integer", "number")
+    drawn: Any = draw_number(place.name, schema, place.rng, place.language) if is_number else _draw_string(schema, place)
     if drawn is None:
         raise NoValueError(place.name)
     return drawn
@@ -165,8 +163,9 @@ def _draw(schema: Any, place: _Place) -> Any:
 def _draw_object(schema: Any, place: _Place) -> dict[str, Any]:
     if place.depth > DEEPEST:
         raise NoValueError(place.name)
-    fields = schema.get("properties") if isinstance(schema.get("properties"), Mapping) else {}
-    required = set(schema["required"]) if isinstance(schema.get("required"), list) else set()
+    declared, named = schema.get("properties"), schema.get("required")
+    fields: Mapping[str, Any] = declared if isinstance(declared, Mapping) else {}
+    required = set(named) if isinstance(named, list) else set()
     drawn: dict[str, Any] = {}
     for name, field in fields.items():
         field = field if isinstance(field, Mapping) else {}
@@ -178,6 +177,10 @@ def _draw_object(schema: Any, place: _Place) -> dict[str, Any]:
     if required - set(drawn):
         raise NoValueError(", ".join(sorted(required - set(drawn))))
     return drawn
+
+
+def _moment(dated: str) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", dated)]
 
 
 def _draw_unlike(schema: Mapping[str, Any], place: _Place, others: Iterable[Any]) -> Any:
@@ -201,7 +204,8 @@ def _draw_list(schema: Mapping[str, Any], place: _Place) -> list[Any]:
     most = max(least, min(MOST_ITEMS, most if isinstance(most, int) else MOST_ITEMS))
     if least > 2 * MOST_ITEMS:
         raise NoValueError(place.name)
-    inner = schema.get("items") if isinstance(schema.get("items"), Mapping) else {"type": "string"}
+    items = schema.get("items")
+    inner: Mapping[str, Any] = items if isinstance(items, Mapping) else {"type": "string"}
     if "description" not in inner:  # the words that tell what is meant stand at the list
         inner = {**inner, "description": schema.get("description", "")}
     drawn: list[Any] = []
@@ -255,7 +259,7 @@ def _resolved(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) ->
     return schema
 
 
-# --- strings of a pattern -----------------------------------------------------------------------------------------------------
+# --- strings of a pattern -----------------------------------------------------------------------------------------------
 
 _PIECE = re.compile(
     r"(?P<set>\[(?!\^)(?:\\.|[^\]\\])+\])|(?P<class>\\[dw])|(?P<escaped>\\[^a-zA-Z0-9])|(?P<plain>[^\\\[\](){}|*+?.^$])"
@@ -288,8 +292,9 @@ def _one_of(piece: re.Match[str], rng: Random) -> str:
     if piece["class"]:
         return rng.choice(_CLASSES[piece["class"][1]])
     if piece["inside"]:
-        return rng.choice(piece["inside"].split("|"))
-    return piece["plain"] or piece["escaped"][1]
+        options: list[str] = piece["inside"].split("|")
+        return rng.choice(options)
+    return str(piece["plain"] or piece["escaped"][1])
 
 
 def _members(inside: str) -> Sequence[str]:

@@ -16,17 +16,182 @@ _LEAD = re.compile(
     re.IGNORECASE,
 )
 _TAIL = re.compile(
-    r",? (?:(?<!play )based on|using|given(?= (?:a|an|the|its|their|some)\b)|according to|by specifying|with the option|considering|"
-    r"which|that|including|such as|optionally|taking into|with (?:the )?(?:given|specified|optional)|"
+    r",? (?:(?<!play )based on|using|given(?= (?:a|an|the|its|their|some)\b)|according to|by specifying|with the option|"
+    r"considering|which|that|including|such as|optionally|taking into|with (?:the )?(?:given|specified|optional)|"
     r"like (?-i:(?=[A-Z]))|from the provided|if (?:provided|specified|available)|where|when)\b.*$|[;:(].*$| - .*$",
     re.IGNORECASE,
 )
 _FINDS = frozenset(["find", "search", "look", "query", "list"])
 _ASKS = frozenset(
-    ["calculate", "compute", "estimate", "count", "determine", "evaluate", "solve", "get", "retrieve", "fetch", "provide", "show", "return", "check", "identify", "analyze", "analyse", "compare", "recommend", "suggest", "convert", "translate", "predict", "generate", "summarize", "describe", "display", "obtain", "view", "extract"]
+    [
+        "calculate",
+        "compute",
+        "estimate",
+        "count",
+        "determine",
+        "evaluate",
+        "solve",
+        "get",
+        "retrieve",
+        "fetch",
+        "provide",
+        "show",
+        "return",
+        "check",
+        "identify",
+        "analyze",
+        "analyse",
+        "compare",
+        "recommend",
+        "suggest",
+        "convert",
+        "translate",
+        "predict",
+        "generate",
+        "summarize",
+        "describe",
+        "display",
+        "obtain",
+        "view",
+        "extract",
+    ]
 )
 _DOES = frozenset(
-    ["add", "adjust", "allocate", "append", "apply", "approve", "archive", "arrange", "assign", "attach", "authenticate", "ban", "block", "book", "borrow", "build", "buy", "call", "cancel", "change", "clear", "close", "complete", "configure", "connect", "copy", "create", "delete", "deliver", "deposit", "disable", "download", "edit", "email", "enable", "execute", "exchange", "export", "extend", "file", "filter", "format", "hire", "import", "initiate", "insert", "install", "invite", "invoke", "join", "launch", "lend", "lock", "log", "make", "manage", "mark", "merge", "modify", "monitor", "move", "notify", "open", "order", "organize", "pay", "perform", "place", "plan", "play", "post", "print", "process", "publish", "purchase", "put", "query", "read", "record", "recover", "redeem", "refund", "register", "reject", "release", "remind", "remove", "rename", "renew", "rent", "repair", "replace", "reply", "report", "request", "rerun", "reschedule", "reserve", "reset", "resize", "restart", "restore", "run", "save", "schedule", "send", "set", "share", "sell", "sign", "simulate", "sort", "start", "stop", "store", "submit", "subscribe", "sync", "tag", "track", "transfer", "trigger", "turn", "uninstall", "unlock", "unsubscribe", "update", "upload", "validate", "verify", "write", "reverse", "round"]
+    [
+        "add",
+        "adjust",
+        "allocate",
+        "append",
+        "apply",
+        "approve",
+        "archive",
+        "arrange",
+        "assign",
+        "attach",
+        "authenticate",
+        "ban",
+        "block",
+        "book",
+        "borrow",
+        "build",
+        "buy",
+        "call",
+        "cancel",
+        "change",
+        "clear",
+        "close",
+        "complete",
+        "configure",
+        "connect",
+        "copy",
+        "create",
+        "delete",
+        "deliver",
+        "deposit",
+        "disable",
+        "download",
+        "edit",
+        "email",
+        "enable",
+        "execute",
+        "exchange",
+        "export",
+        "extend",
+        "file",
+        "filter",
+        "format",
+        "hire",
+        "import",
+        "initiate",
+        "insert",
+        "install",
+        "invite",
+        "invoke",
+        "join",
+        "launch",
+        "lend",
+        "lock",
+        "log",
+        "make",
+        "manage",
+        "mark",
+        "merge",
+        "modify",
+        "monitor",
+        "move",
+        "notify",
+        "open",
+        "order",
+        "organize",
+        "pay",
+        "perform",
+        "place",
+        "plan",
+        "play",
+        "post",
+        "print",
+        "process",
+        "publish",
+        "purchase",
+        "put",
+        "query",
+        "read",
+        "record",
+        "recover",
+        "redeem",
+        "refund",
+        "register",
+        "reject",
+        "release",
+        "remind",
+        "remove",
+        "rename",
+        "renew",
+        "rent",
+        "repair",
+        "replace",
+        "reply",
+        "report",
+        "request",
+        "rerun",
+        "reschedule",
+        "reserve",
+        "reset",
+        "resize",
+        "restart",
+        "restore",
+        "run",
+        "save",
+        "schedule",
+        "send",
+        "set",
+        "share",
+        "sell",
+        "sign",
+        "simulate",
+        "sort",
+        "start",
+        "stop",
+        "store",
+        "submit",
+        "subscribe",
+        "sync",
+        "tag",
+        "track",
+        "transfer",
+        "trigger",
+        "turn",
+        "uninstall",
+        "unlock",
+        "unsubscribe",
+        "update",
+        "upload",
+        "validate",
+        "verify",
+        "write",
+        "reverse",
+        "round",
+    ]
 )
 _SHOWN = {"provide": "tell me", "return": "tell me", "display": "show me", "show": "show me", "provides": "tell me"}
 _GIVEN = re.compile(
@@ -162,11 +327,15 @@ class English:
 
     def retry(self, rng: Random) -> str:
         """The service was busy; again."""
-        return rng.choice(("The service was briefly unavailable; I will try again.", "That failed for the moment. Trying once more."))
+        return rng.choice(
+            ("The service was briefly unavailable; I will try again.", "That failed for the moment. Trying once more.")
+        )
 
     def wrong_result(self, rng: Random) -> str:
         """That is about something else; again."""
-        return rng.choice(("That result is for something else, so I will ask again.", "The result does not match your request; checking again."))
+        return rng.choice(
+            ("That result is for something else, so I will ask again.", "The result does not match your request; checking again.")
+        )
 
     def errors(self) -> Mapping[str, str]:
         """In the words of a service."""
@@ -225,7 +394,7 @@ def _told(details: Sequence[Detail], rng: Random) -> str:
 
 
 def _is(label: str) -> str:
-    return "are" if re.search(r"[^su]s$", label) else "is"
+    return "are" if re.fullmatch(r"\S+[^su]s", label) else "is"
 
 
 def _listed(labels: Sequence[str], joint: str = "and") -> str:

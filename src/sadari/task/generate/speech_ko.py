@@ -18,7 +18,34 @@ from sadari.types import ToolSpec
 _SHOWS = frozenset(["제공", "반환", "출력", "리턴", "표시", "안내", "노출", "응답"])
 _FINDS = frozenset(["검색", "찾"])
 _TELLS = frozenset(
-    ["알리", "가져오", "보이", "추천", "비교", "확인", "변환", "번역", "분석", "요약", "추출", "예측", "진단", "조회", "계산", "세", "추정", "구하", "산출", "환산", "합산", "측정", "분류", "평가", "탐색", "생성"]
+    [
+        "알리",
+        "가져오",
+        "보이",
+        "추천",
+        "비교",
+        "확인",
+        "변환",
+        "번역",
+        "분석",
+        "요약",
+        "추출",
+        "예측",
+        "진단",
+        "조회",
+        "계산",
+        "세",
+        "추정",
+        "구하",
+        "산출",
+        "환산",
+        "합산",
+        "측정",
+        "분류",
+        "평가",
+        "탐색",
+        "생성",
+    ]
 )
 _GIVES = (("알리", "VV"),)
 _DOER = frozenset(["함수", "도구", "기능", "메서드", "서비스", "툴", "API", "api", "엔드포인트", "명령"])
@@ -28,7 +55,9 @@ _BY_USER = re.compile(r"(?:사용자|고객|유저)[가이] (?:요청|지정|입
 _OF_USER = re.compile(r"(?:사용자|고객|유저)의 ")
 _ASIDE = re.compile(r"\s*[(\[（][^()\[\]（）]*[)\]）]")
 _GIVEN = re.compile(r"(?:특정|주어진|지정된|지정한|해당|어떤) (?P<word>[가-힣A-Za-z]+)(?P<gap> |$)")
-_PARTICLES = frozenset(["의", "에", "에게", "에서", "으로", "로", "와", "과", "을", "를", "이", "가", "은", "는", "부터", "까지", "에게서", "에대한"])
+_PARTICLES = frozenset(
+    ["의", "에", "에게", "에서", "으로", "로", "와", "과", "을", "를", "이", "가", "은", "는", "부터", "까지", "에게서", "에대한"]
+)
 _DROPPED = frozenset(["의", "에", "에게", "에서"])
 _NEEDING = ("대한", "대해", "관한", "따른", "따라", "맞는", "맞춰", "기반", "해당", "가장", "있는", "등록")
 _COUNTED = frozenset(["회차", "연도", "년도", "번째"])
@@ -133,7 +162,9 @@ class Korean:
         if "count" in result:
             return rng.choice((f"모두 {result['count']}건을 찾았습니다.", f"검색 결과는 {result['count']}건입니다."))
         done = _conjugated(_to_user(deed.words), deed.stem, _PAST)
-        return rng.choice((f"{done} 접수 번호는 {result['reference']}입니다.", f"네, {done} 접수 번호 {result['reference']}입니다."))
+        return rng.choice(
+            (f"{done} 접수 번호는 {result['reference']}입니다.", f"네, {done} 접수 번호 {result['reference']}입니다.")
+        )
 
     def refuse(self, able: Sequence[Deed], rng: Random) -> str:
         """그 요청에 맞는 도구가 없습니다. 메시지를 보내는 일은 도와드릴 수 있습니다."""
@@ -184,7 +215,7 @@ class Korean:
         return _ELSEWHERE
 
 
-# --- forms ------------------------------------------------------------------------------------------------------------------------
+# --- forms --------------------------------------------------------------------------------------------------------------
 
 _Form = tuple[tuple[tuple[str, str], ...], str]
 
@@ -231,8 +262,10 @@ def _offered(stem: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
 def _told(details: Sequence[Detail], rng: Random, *, is_casual: bool) -> str:
     parts = [(with_particle(detail.label, "은"), detail.said) for detail in details]
     if is_casual:
-        return "이고, ".join(f"{label} {said}" for label, said in parts[:-1]) + ("이고, " if len(parts) > 1 else "") + (
-            f"{parts[-1][0]} {with_particle(parts[-1][1], '이야')}."
+        return (
+            "이고, ".join(f"{label} {said}" for label, said in parts[:-1])
+            + ("이고, " if len(parts) > 1 else "")
+            + (f"{parts[-1][0]} {with_particle(parts[-1][1], '이야')}.")
         )
     if rng.random() < 0.25:
         return ", ".join(f"{detail.label}: {detail.said}" for detail in details) + "."
@@ -284,7 +317,7 @@ def _nouns(label: str) -> list[str]:
     return sorted((word.removesuffix("의") for word in re.findall("[가-힣]{2,}", label)), key=len, reverse=True)
 
 
-# --- reading descriptions ---------------------------------------------------------------------------------------------------------
+# --- reading descriptions -----------------------------------------------------------------------------------------------
 
 
 @cache
@@ -318,7 +351,7 @@ def _without_doer(tokens: list[Any]) -> list[Any]:
         tokens = tokens[:-2]
     if tokens and tokens[-1].form in _DOER:
         tokens = tokens[:-1]
-        if len(tokens) > 2 and [t.form for t in tokens[-2:]][0] == "위하" and tokens[-3].tag in ("ETN", "EC"):
+        if len(tokens) > 2 and tokens[-2].form == "위하" and tokens[-3].tag in ("ETN", "EC"):
             tokens = tokens[:-2]
     return tokens
 
@@ -346,7 +379,103 @@ def _last_verb(tokens: Sequence[Any]) -> tuple[tuple[tuple[str, str], ...], int]
 
 
 _DEEDS = frozenset(
-    ["조회", "검색", "계산", "추가", "삭제", "제거", "생성", "변경", "수정", "등록", "취소", "예약", "제공", "반환", "변환", "번역", "추천", "확인", "전송", "발송", "설정", "해제", "저장", "업데이트", "비교", "분석", "요약", "재생", "정지", "시작", "종료", "신청", "접수", "요청", "결제", "환불", "교환", "발급", "재발급", "출력", "안내", "알림", "주문", "구매", "송금", "이체", "연장", "변경", "초기화", "갱신", "정렬", "필터링", "업로드", "다운로드", "공유", "초대", "차단", "신고", "평가", "기록", "측정", "추정", "산출", "추출", "탐색", "선택", "적용", "할당", "배정", "연결", "해지", "가입", "탈퇴", "로그인", "로그아웃", "실행", "중지", "처리", "승인", "거절", "반납", "대여", "인쇄", "복사", "이동", "삽입", "병합", "분류", "예측", "진단", "안내", "통보", "환산", "충전", "적립"]
+    [
+        "조회",
+        "검색",
+        "계산",
+        "추가",
+        "삭제",
+        "제거",
+        "생성",
+        "변경",
+        "수정",
+        "등록",
+        "취소",
+        "예약",
+        "제공",
+        "반환",
+        "변환",
+        "번역",
+        "추천",
+        "확인",
+        "전송",
+        "발송",
+        "설정",
+        "해제",
+        "저장",
+        "업데이트",
+        "비교",
+        "분석",
+        "요약",
+        "재생",
+        "정지",
+        "시작",
+        "종료",
+        "신청",
+        "접수",
+        "요청",
+        "결제",
+        "환불",
+        "교환",
+        "발급",
+        "재발급",
+        "출력",
+        "안내",
+        "알림",
+        "주문",
+        "구매",
+        "송금",
+        "이체",
+        "연장",
+        "변경",
+        "초기화",
+        "갱신",
+        "정렬",
+        "필터링",
+        "업로드",
+        "다운로드",
+        "공유",
+        "초대",
+        "차단",
+        "신고",
+        "평가",
+        "기록",
+        "측정",
+        "추정",
+        "산출",
+        "추출",
+        "탐색",
+        "선택",
+        "적용",
+        "할당",
+        "배정",
+        "연결",
+        "해지",
+        "가입",
+        "탈퇴",
+        "로그인",
+        "로그아웃",
+        "실행",
+        "중지",
+        "처리",
+        "승인",
+        "거절",
+        "반납",
+        "대여",
+        "인쇄",
+        "복사",
+        "이동",
+        "삽입",
+        "병합",
+        "분류",
+        "예측",
+        "진단",
+        "안내",
+        "통보",
+        "환산",
+        "충전",
+        "적립",
+    ]
 )
 
 

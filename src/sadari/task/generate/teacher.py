@@ -74,12 +74,12 @@ def read_reply(text: str) -> Reply | Refusal:
     try:
         value = json.loads(fenced[1] if fenced else bare, parse_constant=_refuse_constant)
         json.dumps(value, ensure_ascii=False).encode("utf-8")
+        value = nfc_deep(value)
     except (ValueError, RecursionError):
         return Refusal("the teacher's answer is no JSON", text)
     if not isinstance(value, dict):
         return Refusal("the teacher's answer has another shape", text)
-    made: Reply = nfc_deep(value)
-    return made
+    return value
 
 
 def texts_of(reply: Reply, *names: str, most_chars: int = 2000) -> list[str] | Refusal:

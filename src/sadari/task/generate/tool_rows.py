@@ -9,8 +9,8 @@
     corrected     the tool does not know a value; the assistant asks, the user corrects it, and the call is made again
     wrong_result  the result is about something else; the assistant calls again
 
-The conversation is laid out here, by seed, from the tool's schema. A teacher may word it anew and fill in results, no more: calls are
-never its own, though it may propose arguments, which must fit the schema.
+The conversation is laid out here, by seed, from the tool's schema. A teacher may word it anew and fill in results, no more: calls
+are never its own, though it may propose arguments, which must fit the schema.
 """
 
 import json
@@ -23,9 +23,9 @@ from random import Random
 from typing import Any
 
 from sadari.task.generate.collect import TAG, Generated, Order, Refusal, Stream, collect, plain
+from sadari.task.generate.said import check_said
 from sadari.task.generate.schema import (
     NoValueError,
-    Path,
     call_fault,
     draw_arguments,
     draw_value,
@@ -85,7 +85,7 @@ class _Draft:
 def generate_tool_rows(tools: Sequence[ToolSpec], order: Order, teacher: Model | None = None) -> Generated:
     """Conversations about `tools`, as many as the order asks for, in the language of each tool's description.
 
-    Without a teacher, a tool whose description does not begin or end in a verb that is understood is left out and named in the notes.
+    Without a teacher, a tool whose description does not begin or end in a verb that is known is left out, and the notes name it.
 
     Raises:
         ValueError: If there are no tools.
@@ -95,14 +95,14 @@ def generate_tool_rows(tools: Sequence[ToolSpec], order: Order, teacher: Model |
         raise ValueError("no tools are given: conversations are made from their names, descriptions and schemas.")
     casts, notes = _casts(tools, is_taught=teacher is not None)
     if not casts:
-        return collect(order, iter(()), _check, notes=notes)
+        return collect(order, iter(()), check_said, notes=notes)
     if teacher is None:
-        stream = _finished(_drafts(casts, order, {}, is_taught=False), order, "template")
-        return collect(order, stream, _check, notes=notes)
+        stream = _finished(_drafts(casts, order, {}, is_taught=False), "template")
+        return collect(order, stream, check_said, notes=notes)
     proposed, refusals = _proposed_arguments(casts, order, teacher)
     drafts = _drafts(casts, order, proposed, is_taught=True)
-    stream = _chained(refusals, _finished(_reworded(drafts, order, teacher), order, "teacher"))
-    return collect(order, stream, _check, notes=notes, tries=4)
+    stream = _chained(refusals, _finished(_reworded(drafts, order, teacher), "teacher"))
+    return collect(order, stream, check_said, notes=notes, tries=4)
 
 
 def _chained(refusals: Sequence[Refusal], stream: Stream) -> Stream:
@@ -128,7 +128,7 @@ def _casts(tools: Sequence[ToolSpec], *, is_taught: bool) -> tuple[list[_Cast], 
     return casts, [note] if silent else []
 
 
-# --- drafts ---------------------------------------------------------------------------------------------------------------------------
+# --- drafts -------------------------------------------------------------------------------------------------------------
 
 
 def _drafts(
@@ -152,7 +152,7 @@ def _fits(kind: str, cast: _Cast, is_taught: bool) -> bool:
     if kind in ("ask_back", "asked"):
         return any(_is_askable(cast.tool, name) for name in required)
     if kind == "corrected":
-        return any(_is_looked_up(cast.tool, name) for name in required)
+        return not _MAKES.search(_verb(cast.deed)) and any(_is_looked_up(cast.tool, name) for name in required)
     if kind == "wrong_result":
         return cast.deed.outcome != "done" and any(name in properties for name in required)
     if kind == "told":
@@ -160,12 +160,21 @@ def _fits(kind: str, cast: _Cast, is_taught: bool) -> bool:
     return True
 
 
+_MAKES = re.compile(r"추가|등록|생성|저장|작성|만들|기록|\b(?:add|create|register|save|insert|book|write|make|post)\b")
+"""What makes something new knows no wrong name for it."""
+
+
+def _verb(deed: Deed) -> str:
+    return deed.stem[0][0] if deed.stem else deed.words.split(" ", 1)[0]
+
+
 def _is_askable(tool: ToolSpec, name: str) -> bool:
     return schema_at(tool, (name,)).get("type") in ("string", "integer", "number", None)
 
 
 _LOOKED_UP = re.compile(
-    r"\bid\b|number|code|name|title|city|location|address|station|번호|아이디|이름|명칭|제목|도시|지역|위치|주소|출발지|도착지|목적지", re.I
+    r"\bid\b|number|code|name|title|city|location|address|station|번호|아이디|이름|명칭|제목|도시|지역|위치|주소|출발지|도착지|목적지",
+    re.I,
 )
 
 
@@ -179,9 +188,7 @@ def _is_looked_up(tool: ToolSpec, name: str) -> bool:
 class _Scene:
     """One tool, its arguments and the tools beside it, drawn for one draft."""
 
-    def __init__(
-        self, cast: _Cast, casts: Sequence[_Cast], proposed: Mapping[str, Sequence[dict[str, Any]]], rng: Random
-    ) -> None:
+    def __init__(self, cast: _Cast, casts: Sequence[_Cast], proposed: Mapping[str, Sequence[dict[str, Any]]], rng: Random) -> None:
         self.cast, self.casts, self.rng = cast, casts, rng
         self.tool, self.deed, self.speech = cast.tool, cast.deed, cast.speech
         given = proposed.get(cast.tool.name)
@@ -201,8 +208,8 @@ class _Scene:
         if isinstance(value, list):
             return ", ".join(self.say(item) for item in value)
         if isinstance(value, bool):
-            words = ("예", "아니요") if self.cast.language == "ko" else ("yes", "no")
-            return words[0 if value else 1]
+            yes, no = ("예", "아니요") if self.cast.language == "ko" else ("yes", "no")
+            return yes if value else no
         if isinstance(value, int) and abs(value) >= 10_000:
             return f"{value:,}"
         text = plain(value)
@@ -381,7 +388,9 @@ def _pairs(text: str) -> set[str]:
     return {run[at : at + 2] for run in runs for at in range(len(run) - 1)} | words
 
 
-_FILLING = frozenset(["with", "from", "that", "this", "based", "given", "specified", "using", "their", "which", "provided", "information"])
+_FILLING = frozenset(
+    ["with", "from", "that", "this", "based", "given", "specified", "using", "their", "which", "provided", "information"]
+)
 
 
 def _share_words(text: str, tool: ToolSpec) -> bool:
@@ -391,18 +400,18 @@ def _share_words(text: str, tool: ToolSpec) -> bool:
     return any(word in about for word in korean | english)
 
 
-# --- the teacher ----------------------------------------------------------------------------------------------------------------------
+# --- the teacher --------------------------------------------------------------------------------------------------------
 
-_PROPOSE = """You prepare training data for an assistant that calls tools. Given one tool, answer with one JSON object and nothing else:
-{"arguments": [...]} with up to 8 different objects, each a realistic set of arguments that fits the tool's JSON Schema. Use values as
-people would say them in the language of the description. Invent all personal data; use example.com for addresses."""
+_PROPOSE = """You prepare training data for an assistant that calls tools. Given one tool, answer with one JSON object and nothing
+else: {"arguments": [...]} with up to 8 different objects, each a realistic set of arguments that fits the tool's JSON Schema. Use
+values as people would say them in the language of the description. Invent all personal data; use example.com for addresses."""
 
-_REWORD = """You prepare training data for an assistant that calls tools. Given is a stiff draft of a conversation. Word it as real people
-would speak, in the same language, keep its meaning, and keep every value (names, numbers, dates) exactly as written. Do not add facts.
-Answer with one JSON object and nothing else: {"texts": [...], "results": [...]}.
-"texts" holds the new text of each turn that has a "text", in order. "results" holds one JSON object for each turn with a "result", in
-order: keep an error as it is; otherwise give what such a tool would plausibly return. The assistant's last text tells only what the
-result says, with its numbers as they stand there."""
+_REWORD = """You prepare training data for an assistant that calls tools. Given is a stiff draft of a conversation. Word it as real
+people would speak, in the same language, keep its meaning, and keep every value (names, numbers, dates) exactly as written. Do not
+add facts. Answer with one JSON object and nothing else: {"texts": [...], "results": [...]}.
+"texts" holds the new text of each turn that has a "text", in order. "results" holds one JSON object for each turn with a "result",
+in order: keep an error as it is; otherwise give what such a tool would plausibly return. The assistant's last text tells only what
+the result says, with its numbers as they stand there."""
 
 MOST_RESULT = 2000
 """Longest tool result from a teacher, in characters."""
@@ -412,9 +421,7 @@ def _proposed_arguments(
     casts: Sequence[_Cast], order: Order, teacher: Model
 ) -> tuple[dict[str, list[dict[str, Any]]], list[Refusal]]:
     """For each tool, the sets of arguments from the teacher that fit its schema; and what was refused."""
-    questions = (
-        (cast, lesson(_PROPOSE, _tool_row(cast.tool), seed=order.seed)) for cast in casts if properties_of(cast.tool)
-    )
+    questions = ((cast, lesson(_PROPOSE, _tool_row(cast.tool), seed=order.seed)) for cast in casts if properties_of(cast.tool))
     proposed: dict[str, list[dict[str, Any]]] = {}
     refused: list[Refusal] = []
     for cast, reply in ask_all(teacher, questions):
@@ -485,10 +492,10 @@ def _tool_row(tool: ToolSpec) -> dict[str, Any]:
     return {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
 
 
-# --- from drafts to rows --------------------------------------------------------------------------------------------------------------
+# --- from drafts to rows ------------------------------------------------------------------------------------------------
 
 
-def _finished(drafts: Iterator[_Draft | Refusal], order: Order, by: str) -> Stream:
+def _finished(drafts: Iterator[_Draft | Refusal], by: str) -> Stream:
     for draft in drafts:
         if isinstance(draft, Refusal):
             yield draft
@@ -498,67 +505,10 @@ def _finished(drafts: Iterator[_Draft | Refusal], order: Order, by: str) -> Stre
         if early is not None:
             yield Refusal("what should be missing is said", f"{early}: {draft.messages[0].content}")
             continue
-        name = f"generated-{draft.kind}-{by}-s{order.seed}-"
+        name = f"generated-{draft.kind}-{by}-"
         yield Example(name, draft.messages, _reference(draft.messages[-1]), draft.tools, tags=(by, draft.kind, TAG))
 
 
 def _reference(last: Message) -> Reference:
     calls = tuple(ToolCall(call.name, call.arguments) for call in last.tool_calls)
     return Reference((last.content,) if last.content else (), calls=calls)
-
-
-def _check(example: Example) -> Refusal | None:
-    """Nothing in a call, and no number in an answer, that nobody said."""
-    tools = {tool.name: tool for tool in example.tools}
-    heard = ""
-    for message in example.messages:
-        for call in message.tool_calls:
-            unsaid = _unsaid(call, tools[call.name], heard)
-            if unsaid:
-                return Refusal("the call holds what nobody said", f"{call.name}: {unsaid}")
-            heard += f" {json.dumps(call.arguments, ensure_ascii=False)}"
-        if message.role == "assistant":
-            invented = numbers_of(message.content) - numbers_of(heard)
-            if invented:
-                return Refusal("the answer tells a number that nobody gave", f"{min(invented)}: {message.content}")
-        heard += f"\n{message.content}"
-    return None
-
-
-def _unsaid(call: ToolCall, tool: ToolSpec, heard: str) -> str:
-    text, numbers = fold(heard), numbers_of(heard)
-    for path, value in leaves(call.arguments) or ():
-        for one in value if isinstance(value, list) else [value]:
-            if one is None or isinstance(one, bool) or _is_chosen(tool, path, one):
-                continue
-            is_said = plain(one) in numbers if isinstance(one, int | float) else fold(str(one)) in text
-            if not is_said:
-                return f"{'.'.join(path)} = {one!r}"
-    return ""
-
-
-def _is_chosen(tool: ToolSpec, path: Path, value: Any) -> bool:
-    """Whether the schema itself names the value, so that a person may have said it in other words."""
-    schema = schema_at(tool, path)
-    items = schema.get("items")
-    named = [schema.get("const"), schema.get("default"), *(schema.get("enum") or ())]
-    return value in named or (isinstance(items, Mapping) and value in (items.get("enum") or ()))
-
-
-_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
-
-
-def numbers_of(text: str) -> set[str]:
-    """The numbers in a text, in one spelling: 1,000 and 1000.0 are 1000."""
-    return {_one_spelling(match[0]) for match in _NUMBER.finditer(text)} | {
-        _one_spelling(match[0].lstrip("-")) for match in _NUMBER.finditer(text)
-    }
-
-
-def _one_spelling(number: str) -> str:
-    bare = number.replace(",", "").rstrip(".")
-    whole, _, part = bare.partition(".")
-    sign = "-" if whole.startswith("-") else ""
-    whole = whole.lstrip("-").lstrip("0") or "0"
-    part = part.rstrip("0")
-    return f"{sign}{whole}.{part}" if part else f"{sign}{whole}"

@@ -1,4 +1,4 @@
-"""Methods of tuning: each decides which parameters are trained, and how the result is saved; the loop knows nothing else of them."""
+"""Methods of tuning: each decides which parameters are trained and how they are saved; the loop knows nothing else of it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -50,7 +50,7 @@ def attach(method: Method, model: Any, config: TuneConfig, *, seed: int, prompt_
 
 def attach_adapter(model: Any, config: TuneConfig, seed: int) -> Attached:
     """`attach("lora", ...)`, under its older name."""
-    return attach("lora", model, config if isinstance(config, LoraConfig) else LoraConfig(), seed=seed)
+    return attach("lora", model, config if isinstance(config, LoraConfig) else LoraConfig(), seed=seed)  # type: ignore[call-arg]
 
 
 def save_adapter(attached: Attached, folder: Path) -> None:

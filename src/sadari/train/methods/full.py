@@ -22,7 +22,7 @@ def attach_full(model: Any, config: TuneConfig, prompt_ids: Sequence[int]) -> At
     """
     assert isinstance(config, FullConfig)
     if getattr(model, "is_loaded_in_4bit", False):
-        raise ModelError(f"{model.name_or_path}: weights in four bits cannot be trained. Use qlora, or load it in float32 or bfloat16.")
+        raise ModelError(f"{model.name_or_path}: weights in four bits cannot be trained. Use qlora, or load it in bfloat16.")
     for module in [model] if config.last_layers is None else _top(model, config.last_layers):
         module.requires_grad_(True)
     parameters = trained_parameters(model)

@@ -24,7 +24,7 @@ def attach_lora(model: Any, config: TuneConfig, prompt_ids: Sequence[int], *, me
     assert isinstance(config, LoraConfig)
     settings = Settings(
         r=config.rank,
-        lora_alpha=config.alpha,  # type: ignore[arg-type] - PEFT computes with it as a float
+        lora_alpha=config.alpha,  # PEFT computes with it as a float
         lora_dropout=0.0,
         target_modules=list(config.targets) or "all-linear",
         use_rslora=config.rslora,
@@ -64,5 +64,5 @@ def attach_qlora(model: Any, config: TuneConfig, prompt_ids: Sequence[int]) -> A
         Dettmers et al. (2023), arXiv 2305.14314.
     """
     if not getattr(model, "is_loaded_in_4bit", False):
-        raise ModelError(f"{model.name_or_path}: qlora trains over a base in four bits. Load the model with precision nf4, or use lora.")
+        raise ModelError(f"{model.name_or_path}: qlora needs a base in four bits. Load the model with precision nf4, or use lora.")
     return attach_lora(model, config, prompt_ids, method="qlora")

@@ -1,0 +1,363 @@
+"""Three small steps on the real model and rows, from which the memory and the time of the real steps follow.
+
+The steps are a sixteenth and a quarter of the largest real batch, so that a model that would not fit is told before it is tried.
+Memory grows in a straight line with the tokens that are computed at once, but for the scores of the vocabulary, whose memory ends at
+two chunks; time grows with the operations. Weights, gradients, random numbers and what the learner counts stay as they were.
+
+Not covered: validation, whose answers hold a cache of keys and values while nothing is trained; other processes on the machine.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sadari.errors import TrainingError
+from sadari.train.batching import Item, cut
+from sadari.train.estimate import scores_bytes
+from sadari.train.learner import Counted, CrossEntropy, Learner, Objective
+from sadari.train.memory import is_out_of_memory
+from sadari.train.methods.attached import count_weights
+from sadari.train.resident import Peak, available_bytes
+from sadari.train.rows import Row
+from sadari.train.trie import build_trie, needed
+
+SMALL, LARGE = 1 / 16, 1 / 4
+"""Of the tokens of the largest batch, the sizes that are tried."""
+
+LEAST_TOKENS = 48
+"""Smallest size that is tried."""
+
+LOOKED_AT = 16
+"""Steps, evenly spaced, whose batches are counted."""
+
+STAND_INS = 2**24
+"""Most weights on which the optimiser is timed; its time is in proportion to them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What one batch computes: tokens, predictions, pairs of tokens that see each other, and tokens of its rows in full."""
+
+    computed: int
+    predictions: int
+    pairs: int
+    before: int
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """`fixed + per_token * tokens`, in bytes."""
+
+    fixed: float
+    per_token: float
+
+    def at(self, tokens: float) -> float:
+        """Its value."""
+        return self.fixed + self.per_token * tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What real steps will take, as measured on small ones.
+
+    Args:
+        seconds_per_step: Mean, with the optimiser, without validation and checkpoints.
+        tokens_per_s: Of the rows, each counted in full though its beginning is shared.
+        peak_bytes: The most that the process holds during training, on CUDA the most that torch's allocator holds.
+        activation_bytes_per_token: What a step keeps and passes through for each token computed.
+        held_bytes: Before training: the model and all else.
+        state_bytes: What stands all the time in training: moments, the best look, and gradients if a step has several batches.
+        packed_tokens: Of the largest batch.
+        forward, backward: Growth over that in a batch, without scores of the vocabulary, by its tokens.
+        scores: Bytes of the vocabulary's scores, by the predictions of a batch.
+        update_bytes: Growth in the optimiser's step.
+        predictions_per_token: Of the largest batch.
+    """
+
+    seconds_per_step: float
+    tokens_per_s: float
+    peak_bytes: int
+    activation_bytes_per_token: float
+    held_bytes: int
+    state_bytes: int
+    packed_tokens: int
+    forward: Line
+    backward: Line
+    scores: Callable[[float], float]
+    update_bytes: int
+    predictions_per_token: float
+
+    def peak_at(self, packed_tokens: int) -> int:
+        """The peak if a batch has so many tokens, in bytes."""
+        scores = self.scores(self.predictions_per_token * packed_tokens)
+        growth = max(self.forward.at(packed_tokens) + scores, self.backward.at(packed_tokens), self.update_bytes)
+        return round(self.held_bytes + self.state_bytes + growth)
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    counts: Counts
+    held: int
+    forward: float  # growth, scores left out
+    backward: float
+    seconds: float
+
+
+def dry_run(
+    learner: Learner,
+    parameters: Mapping[str, Tensor],
+    steps_items: Sequence[Sequence[Item]],
+    *,
+    objective: Objective | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Measured:
+    """Try small steps and tell what the real ones take.
+
+    Args:
+        parameters: What is trained, by name (`Attached.parameters`).
+        steps_items: The items of every step of the run, at least one step.
+        clock: Seconds; `time.process_time` leaves out what other processes take, and is right with one thread.
+
+    Raises:
+        TrainingError: If not even the smallest step fits the memory.
+    """
+    objective = objective or CrossEntropy()
+    steps = [_batches(learner, items) for items in _some_steps(steps_items)]
+    largest = max((batch for step in steps for batch in step), key=lambda batch: batch[1].computed)
+    trained = list(parameters.values())
+    sizes = sum(p.numel() * p.element_size() for p in trained)
+    accumulates = any(len(step) > 1 for step in steps)
+    with _untouched(learner, trained):
+        small, large = _tries(learner, largest, objective, trained if accumulates else [], clock)
+        update_s = _update_seconds(trained, clock)
+    forward, backward = (
+        _line(small.counts, large.counts, (getattr(small, way), getattr(large, way))) for way in ("forward", "backward")
+    )
+    measured = Measured(
+        seconds_per_step=_step_seconds(learner, [[counts for _, counts in step] for step in steps], small, large) + update_s,
+        tokens_per_s=0.0,
+        peak_bytes=0,
+        activation_bytes_per_token=max(forward.per_token, backward.per_token),
+        held_bytes=small.held - (sizes if accumulates else 0),
+        state_bytes=(4 if accumulates else 3) * sizes,
+        packed_tokens=largest[1].computed,
+        forward=forward,
+        backward=backward,
+        scores=lambda predictions: scores_bytes(learner.model, predictions, learner.precision),
+        update_bytes=_update_bytes(trained) + (0 if accumulates else sizes),
+        predictions_per_token=largest[1].predictions / largest[1].computed,
+    )
+    tokens = sum(counts.before for step in steps for _, counts in step) / len(steps)
+    return replace(
+        measured,
+        tokens_per_s=tokens / measured.seconds_per_step,
+        peak_bytes=measured.peak_at(measured.packed_tokens),
+    )
+
+
+# --- what is to be computed ------------------------------------------------------------------------------------------------------
+
+
+def _some_steps(steps_items: Sequence[Sequence[Item]]) -> list[Sequence[Item]]:
+    """Steps evenly spaced, and the one with the longest item, which may be a batch of its own."""
+    count = min(LOOKED_AT, len(steps_items))
+    chosen = {round(i * (len(steps_items) - 1) / max(1, count - 1)) for i in range(count)}
+    chosen.add(max(range(len(steps_items)), key=lambda s: max(sum(needed(row) for row in item) for item in steps_items[s])))
+    return [steps_items[s] for s in sorted(chosen)]
+
+
+def _batches(learner: Learner, items: Sequence[Item]) -> list[tuple[list[Item], Counts]]:
+    share = learner.share and learner.is_trie
+    batches = [[items[i] for i in batch] for batch in cut(items, learner.packed_tokens, share=share)]
+    return [(batch, _counts(learner, batch)) for batch in batches]
+
+
+def _counts(learner: Learner, items: Sequence[Item]) -> Counts:
+    rows = [row for item in items for row in item]
+    trie = build_trie(rows, share=learner.share and learner.is_trie)
+    length = 0 if learner.prefix is None else learner.prefix.length
+    if learner.is_trie:
+        computed, pairs = len(trie) + length, int(trie.depth.sum()) + (1 + length) * len(trie)
+    else:
+        width = max(needed(row) for row in rows) + length
+        computed, pairs = len(rows) * width, len(rows) * width * width // 2
+    return Counts(computed, len(trie.at), pairs, trie.tokens_before)
+
+
+def _part(learner: Learner, items: Sequence[Item], tokens: int) -> list[Item]:
+    """Of a batch as many items as have about so many tokens; the end of one if it alone has more."""
+    ordered = sorted(items, key=lambda item: item[0].ids)
+    if _counts(learner, ordered[:1]).computed > tokens:
+        return [tuple(_end(row, max(2, tokens // len(ordered[0]))) for row in ordered[0])]
+    low, high = 1, len(ordered)  # sizes grow with the items: halve
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if _counts(learner, ordered[:middle]).computed <= tokens else (low, middle - 1)
+    return ordered[:low]
+
+
+def _end(row: Row, tokens: int) -> Row:
+    """The last so many tokens of a row, up to its last learnt one, which stays learnt."""
+    stop = needed(row) + 1
+    kept = slice(max(0, stop - tokens - 1), stop)
+    return Row(row.id, row.ids[kept], row.weights[kept], row.among[kept], row.soft[kept])
+
+
+# --- trying ----------------------------------------------------------------------------------------------------------------------
+
+
+def _tries(
+    learner: Learner,
+    largest: tuple[Sequence[Item], Counts],
+    objective: Objective,
+    standing: Sequence[Tensor],
+    clock: Callable[[], float],
+) -> tuple[_Try, _Try]:
+    """A small step twice, the first of which warms up, and a larger one, if what the small one took leaves room for it."""
+    items, counts = largest
+    parts = [_part(learner, items, max(LEAST_TOKENS, round(share * counts.computed))) for share in (SMALL, LARGE)]
+    _make_room(standing, learner)
+    try:
+        _try(learner, parts[0], objective, standing, clock)
+        small = _try(learner, parts[0], objective, standing, clock)
+        wanted = _counts(learner, parts[1]).computed / small.counts.computed * max(small.forward, small.backward)
+        if wanted + scores_bytes(learner.model, counts.predictions, learner.precision) > available_bytes(learner.model.device):
+            return small, small
+        return small, _try(learner, parts[1], objective, standing, clock)
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise TrainingError(
+            f"memory ran out in a trial step of {_counts(learner, parts[0]).computed} tokens ({str(error).splitlines()[0]}). "
+            "Take a smaller model, or train with `qlora`."
+        ) from error
+
+
+def _make_room(standing: Sequence[Tensor], learner: Learner) -> None:
+    """Gradients that stand while the next batch is computed."""
+    wanted, left = sum(p.numel() * p.element_size() for p in standing), available_bytes(learner.model.device)
+    if wanted > left:
+        raise TrainingError(
+            f"the gradients alone take {wanted / 2**30:.1f} GiB, and {left / 2**30:.1f} GiB are free. "
+            "Train fewer weights (`lora`, or `full` with `last_layers`), or take a smaller model."
+        )
+    for parameter in standing:
+        parameter.grad = torch.zeros_like(parameter)
+
+
+def _try(
+    learner: Learner, items: Sequence[Item], objective: Objective, standing: Sequence[Tensor], clock: Callable[[], float]
+) -> _Try:
+    """One forward and backward pass, its memory measured apart; then once more, timed, if that is short."""
+    counts = _counts(learner, items)
+    device = learner.model.device
+    with learner.running():
+        with Peak(device) as forward:
+            began = clock()
+            loss = objective.summed(learner, items)
+        with Peak(device) as backward:
+            loss.backward()  # type: ignore[no-untyped-call]
+            del loss
+        seconds = clock() - began
+    if not standing:
+        learner.model.zero_grad(set_to_none=True)
+    scores = scores_bytes(learner.model, counts.predictions, learner.precision)
+    return _Try(counts, forward.held, max(0.0, forward.growth - scores), backward.most - forward.held, seconds)
+
+
+@contextmanager
+def _untouched(learner: Learner, trained: Sequence[Tensor]) -> Iterator[None]:
+    """Gradients, random numbers, the mode of the model and what was counted are afterwards as before."""
+    model = learner.model
+    gradients, counted = [p.grad for p in trained], learner.counted
+    modes = {module: module.training for module in model.modules()}
+    learner.counted = Counted()
+    for parameter in trained:
+        parameter.grad = None
+    devices = [model.device] if model.device.type == "cuda" else []
+    try:
+        with torch.random.fork_rng(devices):
+            model.train()
+            yield
+    finally:
+        learner.counted = counted
+        for parameter, gradient in zip(trained, gradients, strict=True):
+            parameter.grad = gradient
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def _update_seconds(trained: Sequence[Tensor], clock: Callable[[], float]) -> float:
+    """Seconds of clipping and of AdamW, on stand-ins for the first of the weights."""
+    stand_ins: list[Tensor] = []
+    for parameter in trained:
+        if stand_ins and sum(p.numel() for p in stand_ins) + parameter.numel() > STAND_INS:
+            break
+        stand_ins.append(torch.zeros_like(parameter.flatten()[:STAND_INS]).requires_grad_())
+    optimizer = torch.optim.AdamW(stand_ins)
+    seconds = 0.0
+    for _ in range(2):  # the first makes the moments
+        for stand_in in stand_ins:
+            stand_in.grad = torch.zeros_like(stand_in)
+        _wait(stand_ins)
+        began = clock()
+        torch.nn.utils.clip_grad_norm_(stand_ins, 1.0)
+        optimizer.step()
+        _wait(stand_ins)
+        seconds = clock() - began
+    return seconds * sum(p.numel() for p in trained) / sum(p.numel() for p in stand_ins)
+
+
+def _wait(tensors: Sequence[Tensor]) -> None:
+    if tensors[0].device.type == "cuda":
+        torch.cuda.synchronize(tensors[0].device)
+
+
+def _update_bytes(trained: Sequence[Tensor]) -> int:
+    """What AdamW holds in passing: two tensors of the size of a parameter; on CUDA it takes all parameters together."""
+    sizes = [p.numel() * p.element_size() for p in trained]
+    return sum(sizes) if trained[0].device.type == "cuda" else 2 * max(sizes)
+
+
+# --- from small to large ---------------------------------------------------------------------------------------------------------
+
+
+def _line(small: Counts, large: Counts, bytes_: tuple[float, float]) -> Line:
+    """Through two points, never falling and never below nothing; through one and nothing if they are the same."""
+    if large.computed <= small.computed:
+        return Line(0.0, bytes_[0] / small.computed)
+    slope = max(0.0, (bytes_[1] - bytes_[0]) / (large.computed - small.computed))
+    fixed = bytes_[0] - slope * small.computed
+    return Line(fixed, slope) if fixed > 0 else Line(0.0, bytes_[1] / large.computed)
+
+
+def _step_seconds(learner: Learner, steps: Sequence[Sequence[Counts]], small: _Try, large: _Try) -> float:
+    """Mean seconds of the passes of a step: some for each batch, and some for each operation."""
+    work = _work(learner)
+    few, many = work(small.counts), work(large.counts)
+    per_operation = large.seconds / many
+    per_batch = 0.0
+    if many > few:
+        per_operation = max(0.0, large.seconds - small.seconds) / (many - few)
+        per_batch = small.seconds - per_operation * few
+        if per_batch < 0:
+            per_batch, per_operation = 0.0, large.seconds / many
+    return sum(per_batch + per_operation * work(counts) for step in steps for counts in step) / len(steps)
+
+
+def _work(learner: Learner) -> Callable[[Counts], float]:
+    """Multiplications of one forward pass over a batch."""
+    model: Any = learner.model
+    config = model.config.get_text_config(decoder=True)
+    embedding = model.get_input_embeddings().weight.numel()
+    body = max(1, count_weights(model.get_decoder()) - embedding)
+    head = model.get_output_embeddings().weight.numel()
+    heads = getattr(config, "num_attention_heads", 0)
+    width = heads * (getattr(config, "head_dim", None) or config.hidden_size // max(1, heads))
+    attention = 2 * width * getattr(config, "num_hidden_layers", 0)
+    return lambda counts: body * counts.computed + head * counts.predictions + attention * counts.pairs
