@@ -80,7 +80,7 @@ class ClimbOptions:
         quick: A rough climb: 80 test and 24 validation examples, drawn with the task's seed, and 50 seconds of building. The
             report says so.
         again: Climb anew although the same climb is finished.
-        to_the_top: Build every rung, whether or not the target is met or going on can pay.
+        to_the_top: Build every rung, whether or not the target is met, the time is spent, or going on can pay.
     """
 
     quick: bool = False
@@ -148,8 +148,9 @@ def _climb_in(folder: Path, task: Task, options: ClimbOptions, tell: Tell) -> It
             rung.ask(baseline_system(start, workshop(rung.name)), task.train, task.validation, folder / "asked")
     rungs = [_Paid(rung, searches) for rung in made]
     ladder: list[Rung] = [BaselineRung(start, workshop("baseline")), *rungs]
-    target = None if options.to_the_top else task.score.target
-    limits = Limits(target, budget_s, task.budget.cost, heeds_advice=not options.to_the_top)
+    limits = Limits(task.score.target, budget_s, task.budget.cost)
+    if options.to_the_top:
+        limits = Limits(cost=task.budget.cost, heeds_advice=False)
     steps = []
     test = name_of_test(task.test, scorer.name)
     for step in climb(ladder, start, task, folder / "steps", measurer, limits):

@@ -177,6 +177,10 @@ def test_what_was_saved_is_read_back(models: Callable[[str], tuple[Any, Any]], t
     again = Distributions.load(tmp_path / "teacher")
     assert np.array_equal(again.ids, given.ids)
     assert np.array_equal(again.shares, given.shares)
+    one, other = (held.put_into(random_rows())[1].soft for held in (given, again))
+    assert repr(one) == repr(other) != repr(given.put_into(random_rows())[2].soft)  # runs are told apart by it
+    with pytest.raises(RunError, match="belongs to other rows"):
+        again.put_into(random_rows()[:3])
     (tmp_path / "teacher" / "distributions.npz").write_bytes(b"PK nothing")
     with pytest.raises(RunError, match="is damaged"):
         Distributions.load(tmp_path / "teacher")
@@ -203,10 +207,9 @@ def test_scores_may_be_divided_before_an_output_layer_that_does_not_cap_them(
     models: Callable[[str], tuple[Any, Any]],
 ) -> None:
     assert temperature_fault(models("llama")[0]) == ""
-    student, _ = models("gemma3")
-    assert temperature_fault(student) == ""
-    student.config.final_logit_softcapping = 30.0
-    assert temperature_fault(student) == "its output layer caps scores or adds to them"
+    capping, _ = models("gemma3")
+    capping.config.final_logit_softcapping = 30.0
+    assert temperature_fault(capping) == "it caps its scores"
 
 
 # --- answers -----------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from sadari.errors import TrainingError
 from sadari.train.rows import Row
 from sadari.train.trie import Trie, behind, build_trie, needed, shared_length
 
-many = settings(max_examples=150, deadline=None)
+many = settings(max_examples=80, deadline=None)
 
 
 def seen_from(trie: Trie, token: int) -> list[int]:

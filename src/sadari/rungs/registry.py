@@ -33,6 +33,25 @@ def _tuning(method: "Method") -> _Maker:
     return configs[method], lambda config, workshop: TuneRung(method, config, workshop)
 
 
+def _pretrain() -> _Maker:
+    from sadari.rungs.pretrain import PretrainConfig, PretrainRung
+
+    return PretrainConfig, PretrainRung
+
+
+def _dpo() -> _Maker:
+    from sadari.rungs.dpo import DpoRung
+    from sadari.train.config import PreferenceConfig
+
+    return PreferenceConfig, DpoRung
+
+
+def _distil() -> _Maker:
+    from sadari.rungs.distil import DistilConfig, DistilRung
+
+    return DistilConfig, DistilRung
+
+
 def _remote_finetune() -> _Maker:
     from sadari.rungs.remote_finetune import RemoteFinetuneConfig, RemoteFinetuneRung
 
@@ -49,6 +68,9 @@ _MAKERS: dict[str, Callable[[], _Maker]] = {
     "lora": lambda: _tuning("lora"),
     "qlora": lambda: _tuning("qlora"),
     "full": lambda: _tuning("full"),
+    "pretrain": _pretrain,
+    "dpo": _dpo,
+    "distil": _distil,
     "remote_finetune": _remote_finetune,
 }
 

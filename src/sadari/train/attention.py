@@ -1,8 +1,8 @@
 """Attention over a token trie, exact, for the models of `transformers` that take their attention from its registry.
 
 A token sees itself and its ancestors; distances, for sliding windows too, are those of the rows, not of the packing. On a CPU every
-segment attends within itself, and all that stands below it attends to it in one dense piece: no mask is built and no pair of tokens
-is computed that cannot see each other. The pieces are joined by their log-sum-exp. On an accelerator FlexAttention takes a block
+segment attends within itself, and all that stands below it attends to it in one dense piece: no mask is built but at the edge of a
+window, and no pair of tokens is computed that cannot see each other. The pieces are joined by their log-sum-exp. On an accelerator FlexAttention takes a block
 mask; elsewhere a dense mask serves.
 
 Not covered: layers that are no attention (recurrent, linear), soft caps on attention scores, sinks. `train.learner` finds out by
@@ -12,6 +12,7 @@ Source:
     Joining by log-sum-exp, and the backward pass of a piece from the joined output: Dao et al. (2022), arXiv 2205.14135, section 3.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,9 @@ from sadari.train.trie import Segment, Trie
 
 NAME = "sadari_trie"
 """Under which the attention stands in the registry of `transformers`."""
+
+SHORT = 64
+"""Segments of at most so many tokens attend to themselves together with others of like length."""
 
 _flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 _flash_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
@@ -46,16 +50,18 @@ class Piece:
     """Queries and keys that are attended in one call.
 
     Args:
-        queries: Which queries, as a slice or as indices.
-        keys: Which keys.
+        queries: Which queries: a slice, indices of shape (Q,), or of shape (G, Q) for G segments of like length side by side.
+        keys: Which keys, shaped alike.
         is_causal: Whether both are the same segment, in which a token sees those before it.
         mask: Additive mask of shape (queries, keys), where a window cuts through; None where all is seen.
+        real: Shape (G, Q), false where a segment is filled up by repeating its last token, which no other token sees.
     """
 
     queries: slice | Tensor
-    keys: slice
+    keys: slice | Tensor
     is_causal: bool
     mask: Tensor | None = None
+    real: Tensor | None = None
 
 
 class Layout:
@@ -80,7 +86,7 @@ class Layout:
             segments = [part for segment in self._segments for part in _parts(segment, window)]
             before = _parts(Segment(-self._prefix, 0, len(self._depth)), window)
             above = [self._above(s, window) for s in (*segments, *before) if s.stop > s.end]
-            self._pieces[window] = [self._own(s) for s in segments], [piece for piece in above if piece is not None]
+            self._pieces[window] = self._own(segments), [piece for piece in above if piece is not None]
         return self._pieces[window]
 
     def dense_mask(self, window: int | None) -> Tensor:
@@ -112,9 +118,25 @@ class Layout:
             self._masks[window] = create_block_mask(sees, None, None, count, prefix + count, device=self._device)
         return self._masks[window]
 
-    def _own(self, segment: Segment) -> Piece:
-        keys = slice(segment.start + self._prefix, segment.end + self._prefix)
-        return Piece(slice(segment.start, segment.end), keys, is_causal=True)
+    def _own(self, segments: Sequence[Segment]) -> list[Piece]:
+        """Each segment looks at itself; the short ones together, since a call costs more than what it computes."""
+        short: dict[int, list[Segment]] = {}
+        pieces = []
+        for segment in segments:
+            width = 1 << (segment.end - segment.start - 1).bit_length()
+            if width <= SHORT:
+                short.setdefault(width, []).append(segment)
+            else:
+                keys = slice(segment.start + self._prefix, segment.end + self._prefix)
+                pieces.append(Piece(slice(segment.start, segment.end), keys, is_causal=True))
+        return pieces + [self._together(some, width) for width, some in short.items()]
+
+    def _together(self, segments: Sequence[Segment], width: int) -> Piece:
+        ends = torch.tensor([segment.end for segment in segments])[:, None]
+        places = torch.tensor([segment.start for segment in segments])[:, None] + torch.arange(width)
+        real = places < ends
+        places = torch.minimum(places, ends - 1).to(self._device)
+        return Piece(places, places + self._prefix, is_causal=True, real=real.to(self._device))
 
     def _above(self, segment: Segment, window: int | None) -> Piece | None:
         """What stands below a segment looks at it; the window is counted in places of the row."""
@@ -223,13 +245,14 @@ class _ByPieces(torch.autograd.Function):
         total = query.new_empty((B, H, N), dtype=torch.promote_types(query.dtype, torch.float32))
         own, above = layout.pieces(window)
         for piece in own:
-            out[:, :, piece.queries], total[:, :, piece.queries] = _attend_piece(query, key, value, piece, scale)
+            where, part, part_total = _attend_piece(query, key, value, piece, scale)
+            out[:, :, where], total[:, :, where] = part, part_total
         for piece in above:
-            part, part_total = _attend_piece(query, key, value, piece, scale)
-            held, held_total = out[:, :, piece.queries], total[:, :, piece.queries]
+            where, part, part_total = _attend_piece(query, key, value, piece, scale)
+            held, held_total = out[:, :, where], total[:, :, where]
             weight = torch.sigmoid(part_total - held_total).unsqueeze(-1).to(part.dtype)
-            out[:, :, piece.queries] = torch.lerp(held, part, weight)
-            total[:, :, piece.queries] = torch.logaddexp(held_total, part_total)
+            out[:, :, where] = torch.lerp(held, part, weight)
+            total[:, :, where] = torch.logaddexp(held_total, part_total)
         ctx.save_for_backward(query, key, value, out, total)
         ctx.pieces, ctx.scale = (*own, *above), scale
         return out
@@ -239,29 +262,48 @@ class _ByPieces(torch.autograd.Function):
         query, key, value, out, total = ctx.saved_tensors
         grads = tuple(torch.zeros_like(t) for t in (query, key, value))
         for piece in ctx.pieces:
+            of_piece = _taken(grad, piece.queries)
+            if piece.real is not None:
+                of_piece = of_piece * piece.real[:, None, :, None]
             parts = _flash_backward(
-                grad[:, :, piece.queries],
-                query[:, :, piece.queries],
-                key[:, :, piece.keys],
-                value[:, :, piece.keys],
-                out[:, :, piece.queries],
-                total[:, :, piece.queries],
+                of_piece,
+                _taken(query, piece.queries),
+                _taken(key, piece.keys),
+                _taken(value, piece.keys),
+                _taken(out, piece.queries),
+                _taken(total, piece.queries),
                 0.0,
                 piece.is_causal,
                 attn_mask=_cast(piece.mask, query),
                 scale=ctx.scale,
             )
-            for whole, part, where in zip(grads, parts, (piece.queries, piece.keys, piece.keys), strict=True):
+            for whole, part, among in zip(grads, parts, (piece.queries, piece.keys, piece.keys), strict=True):
+                where, part = _placed(part, among, piece.real)
                 whole[:, :, where] += part
         return (*grads, None, None, None)
 
 
-def _attend_piece(query: Tensor, key: Tensor, value: Tensor, piece: Piece, scale: float) -> tuple[Tensor, Tensor]:
-    """Output and log-sum-exp of one piece alone."""
+def _attend_piece(query: Tensor, key: Tensor, value: Tensor, piece: Piece, scale: float) -> tuple[slice | Tensor, Tensor, Tensor]:
+    """Where the queries stand; output and log-sum-exp of one piece alone."""
     mask = _cast(piece.mask, query)
-    query, key, value = query[:, :, piece.queries], key[:, :, piece.keys], value[:, :, piece.keys]
+    query, key, value = _taken(query, piece.queries), _taken(key, piece.keys), _taken(value, piece.keys)
     out, total = _flash(query, key, value, 0.0, piece.is_causal, attn_mask=mask, scale=scale)
-    return out, total
+    where, out = _placed(out, piece.queries, piece.real)
+    return where, out, _placed(total, piece.queries, piece.real)[1]
+
+
+def _taken(whole: Tensor, where: slice | Tensor) -> Tensor:
+    """Tokens of a tensor of shape (1, H, N, ...) as the batch of a call, shape (G, H, Q, ...)."""
+    if isinstance(where, Tensor) and where.dim() == 2:
+        return whole[0][:, where].transpose(0, 1)
+    return whole[:, :, where]
+
+
+def _placed(part: Tensor, where: slice | Tensor, real: Tensor | None) -> tuple[slice | Tensor, Tensor]:
+    """The tokens of a piece one after another, without filling: where they stand, and the values, shape (1, H, Q, ...)."""
+    if real is None:
+        return where, part
+    return where[real], part.transpose(0, 1)[:, real][None]  # type: ignore[index]
 
 
 def _cast(mask: Tensor | None, query: Tensor) -> Tensor | None:

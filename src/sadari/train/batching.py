@@ -28,7 +28,7 @@ def steps_of(items: Sequence[Item], batch_tokens: int, epochs: float, seed: int)
         epochs: Passes over the items; a part of a pass takes its first steps.
     """
     families, common = _families(items, batch_tokens)
-    sizes = [[sum(len(row.ids) for row in items[i]) - common * len(items[i]) for i in family] for family in families]
+    sizes = [[_own_tokens(items[i], common) for i in family] for family in families]
     rng = np.random.default_rng(seed)
     steps: list[list[int]] = []
     for epoch in range(int(np.ceil(epochs))):
@@ -53,7 +53,7 @@ def _families(items: Sequence[Item], batch_tokens: int) -> tuple[list[list[int]]
     families: list[list[int]] = []
     size = 0
     for before, i in zip([None, *order], order, strict=False):
-        own = sum(len(row.ids) for row in items[i]) - common * len(items[i])
+        own = _own_tokens(items[i], common)
         is_kin = False
         if before is not None:
             a, b = items[before][0].ids, items[i][0].ids
@@ -65,6 +65,11 @@ def _families(items: Sequence[Item], batch_tokens: int) -> tuple[list[list[int]]
         families[-1].append(i)
         size += own
     return families, common
+
+
+def _own_tokens(item: Item, common: int) -> int:
+    """Tokens beyond the common beginning; one at least, or any number of equal rows would fit a step."""
+    return sum(max(1, len(row.ids) - common) for row in item)
 
 
 @dataclass(slots=True)

@@ -10,11 +10,13 @@ Source:
     against it: Anshumann et al. (2025), arXiv 2503.16870. Learning from a teacher's answers: Kim and Rush (2016), arXiv 1606.07947.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, cast, overload
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -36,6 +38,9 @@ DRAWS = 8
 TAG = "generated"
 """Stands among the tags of every example whose answer a teacher gave."""
 
+ROWS_AT_ONCE = 256
+"""Rows that a teacher is asked about between two looks at the clock."""
+
 DIFFERENCES_SHOWN = 3
 
 _FILE = "distributions.npz"
@@ -51,16 +56,24 @@ class Distributions:
     Args:
         ids: Shape (L, K).
         shares: Their probabilities, shape (L, K); an id may stand there twice, and one with the share 0 counts nothing.
+        rows: How many rows these are.
     """
 
     ids: NDArray[np.int32]
     shares: NDArray[np.float32]
+    rows: int
 
     def put_into(self, rows: Sequence[Row]) -> list[Row]:
-        """The rows, in the order they were asked about, with what to learn instead of their tokens."""
-        assert len(self.ids) == sum(len(_learnt(row)) for row in rows)
+        """The first `self.rows` of the rows that the teacher was asked about, with what to learn instead of their tokens.
+
+        Raises:
+            RunError: If these are others.
+        """
+        some = rows[: self.rows]
+        if len(self.ids) != sum(len(_learnt(row)) for row in some):
+            raise RunError("what the teacher gave belongs to other rows. Delete the folder of this rung and run again.")
         softened, at = [], 0
-        for row in rows:
+        for row in some:
             places = _learnt(row)
             soft = _Soft(len(row.ids), {place: at + i for i, place in enumerate(places)}, self)
             softened.append(replace(row, soft=cast(Any, soft)))
@@ -74,7 +87,7 @@ class Distributions:
             RunError: If it cannot be written.
         """
         with whole_folder(folder) as draft:
-            np.savez(draft / _FILE, ids=self.ids, shares=self.shares)
+            np.savez(draft / _FILE, ids=self.ids, shares=self.shares, rows=self.rows)
 
     @staticmethod
     def load(folder: Path) -> "Distributions":
@@ -85,8 +98,8 @@ class Distributions:
         """
         try:
             with np.load(folder / _FILE, allow_pickle=False) as held:
-                return Distributions(held["ids"], held["shares"])
-        except (OSError, ValueError, KeyError) as error:
+                return Distributions(held["ids"], held["shares"], int(held["rows"]))
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise RunError(f"{folder} is damaged: it holds no distributions ({error}). Delete it and run again.") from error
 
 
@@ -100,6 +113,12 @@ class _Soft(Sequence[tuple[tuple[int, float], ...]]):
 
     def __len__(self) -> int:
         return self._length
+
+    def __repr__(self) -> str:
+        """Equal where the contents are, in any process: runs are told apart by the rows they learn."""
+        lines = list(self._line_of.values())
+        digest = blake2b(self._given.ids[lines].tobytes() + self._given.shares[lines].tobytes(), digest_size=16)
+        return f"<{len(lines)} distributions {digest.hexdigest()}>"
 
     @overload
     def __getitem__(self, place: int) -> tuple[tuple[int, float], ...]: ...
@@ -116,7 +135,13 @@ class _Soft(Sequence[tuple[tuple[int, float], ...]]):
 
 
 def distributions_of(
-    teacher: Learner, rows: Sequence[Row], *, k: int = 32, temperature: float = 1.0, vocabulary: int | None = None
+    teacher: Learner,
+    rows: Sequence[Row],
+    *,
+    k: int = 32,
+    temperature: float = 1.0,
+    vocabulary: int | None = None,
+    time_s: float | None = None,
 ) -> Distributions:
     """What the teacher gives to each learnt token of the rows.
 
@@ -127,26 +152,37 @@ def distributions_of(
         k: Most probable tokens kept with their own probability; `DRAWS` further ones stand for the rest.
         temperature: The teacher's scores are divided by it.
         vocabulary: Ids from here on are never given, such as those that only fill up the teacher's output layer.
+        time_s: Wall seconds after which no more rows are begun: the first of them are given. At least `ROWS_AT_ONCE` always are.
     """
-    counts = [len(_learnt(row)) for row in rows]
-    first = np.concatenate([[0], np.cumsum(counts)])
+    started = time.perf_counter()
+    parts: list[Distributions] = []
+    with teacher.running(), torch.no_grad():
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            if start and time_s is not None and time.perf_counter() - started > time_s:
+                break
+            parts.append(_given(teacher, rows[start : start + ROWS_AT_ONCE], k, temperature, vocabulary))
+    ids, shares = np.concatenate([part.ids for part in parts]), np.concatenate([part.shares for part in parts])
+    return Distributions(ids, shares, sum(part.rows for part in parts))
+
+
+def _given(teacher: Learner, rows: Sequence[Row], k: int, temperature: float, vocabulary: int | None) -> Distributions:
+    first = np.concatenate([[0], np.cumsum([len(_learnt(row)) for row in rows])])
     width = min(k + DRAWS, _head(teacher).shape[0])
     ids, shares = np.zeros((first[-1], width), dtype=np.int32), np.zeros((first[-1], width), dtype=np.float32)
-    with teacher.running(), torch.no_grad():
-        for batch in teacher.cut([(row,) for row in rows]):
-            trie, hidden = teacher.hidden([rows[i] for i in batch])
-            # Of each row its learnt tokens in order, which is how they stand in `rows`.
-            entries = trie.prediction_of[np.argsort(trie.row_of, kind="stable")]
-            lines = np.concatenate([np.arange(first[i], first[i + 1]) for i in batch])
-            offsets = np.zeros(len(trie.at), dtype=np.float32)
-            offsets[entries] = np.concatenate([_offsets(rows[i]) for i in batch])
-            given = [
-                _most_probable(scores / temperature, k, torch.as_tensor(offsets[some], device=scores.device))
-                for some, scores in _scored(teacher, trie, hidden, vocabulary)
-            ]
-            ids[lines] = np.concatenate([i for i, _ in given])[entries]
-            shares[lines] = np.concatenate([s for _, s in given])[entries]
-    return Distributions(ids, shares)
+    for batch in teacher.cut([(row,) for row in rows]):
+        trie, hidden = teacher.hidden([rows[i] for i in batch])
+        # Of each row its learnt tokens in order, which is how they stand in `rows`.
+        entries = trie.prediction_of[np.argsort(trie.row_of, kind="stable")]
+        lines = np.concatenate([np.arange(first[i], first[i + 1]) for i in batch])
+        offsets = np.zeros(len(trie.at), dtype=np.float32)
+        offsets[entries] = np.concatenate([_offsets(rows[i]) for i in batch])
+        given = [
+            _most_probable(scores / temperature, k, torch.as_tensor(offsets[some], device=scores.device))
+            for some, scores in _scored(teacher, trie, hidden, vocabulary)
+        ]
+        ids[lines] = np.concatenate([i for i, _ in given])[entries]
+        shares[lines] = np.concatenate([s for _, s in given])[entries]
+    return Distributions(ids, shares, len(rows))
 
 
 def _scored(teacher: Learner, trie: Trie, hidden: Tensor, vocabulary: int | None) -> Iterator[tuple[slice, Tensor]]:
@@ -185,7 +221,7 @@ def _offsets(row: Row) -> NDArray[np.float32]:
         seen.update(np.asarray(row.ids[told:place], dtype=np.int64).tobytes())
         told = place
         found.append(int.from_bytes(seen.copy().digest()) >> 8)
-    return np.asarray(found, dtype=np.float32) / 2**24
+    return np.asarray(found, dtype=np.float32) / np.float32(2**24)
 
 
 def _learnt(row: Row) -> list[int]:
@@ -197,6 +233,7 @@ def _head(learner: Learner) -> Tensor:
     return weight
 
 
+@dataclass(frozen=True, slots=True)
 class Distillation(CrossEntropy):
     """Cross-entropy against the teacher's distributions: its gradient is that of the forward divergence, teacher to student.
 
@@ -208,25 +245,27 @@ class Distillation(CrossEntropy):
         Hinton et al. (2015), arXiv 1503.02531, section 2.
     """
 
-    def __init__(self, temperature: float = 1.0) -> None:
-        self._temperature = temperature
+    temperature: float = 1.0
 
     def summed(self, learner: Learner, items: Sequence[Item]) -> Tensor:
         """Sum of weight times cross-entropy, nats."""
-        if self._temperature == 1:
-            return super().summed(learner, items)
-        trie, hidden = learner.hidden([row for item in items for row in item])
+        rows = [row for item in items for row in item]
+        if self.temperature == 1:
+            return learner.summed(rows)
+        trie, hidden = learner.hidden(rows)
         with learner._autocast():
-            return summed_loss(learner.model, hidden / self._temperature, trie) * self._temperature**2
+            return summed_loss(learner.model, hidden / self.temperature, trie) * self.temperature**2
 
 
 def temperature_fault(model: Any) -> str:
-    """Why scores of this model cannot be divided before its output layer; "" if they can. Found by trying."""
-    head = model.get_output_embeddings().weight
+    """Why scores of this model cannot be divided before its output layer; "" if they can. Caps are found by trying."""
+    head = model.get_output_embeddings()
+    if getattr(head, "bias", None) is not None:
+        return "its output layer has a bias"
     with torch.no_grad():
-        hidden = 1000 * torch.arange(head.shape[1], device=head.device).cos().to(head.dtype)[None]  # large: a cap shows
-        whole, half = _scores(model, hidden), _scores(model, hidden / 2)
-    return "" if (2 * half - whole).norm() <= 1e-2 * whole.norm() else "its output layer caps scores or adds to them"
+        large = 1000 * torch.arange(head.weight.shape[1], device=head.weight.device).cos().to(head.weight.dtype)[None]
+        whole, half = _scores(model, large), _scores(model, large / 2)
+    return "" if (2 * half - whole).norm() <= 1e-2 * whole.norm() else "it caps its scores"
 
 
 def vocabulary_fault(student: Any, teacher: Any) -> str:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from sadari.errors import TrainingError
 from sadari.train.batching import Item, cut
-from sadari.train.estimate import scores_bytes
+from sadari.train.estimate import Precision, scores_bytes
 from sadari.train.learner import Counted, CrossEntropy, Learner, Objective
 from sadari.train.memory import is_out_of_memory
 from sadari.train.methods.attached import count_weights
@@ -28,6 +29,9 @@ from sadari.train.trie import build_trie, needed
 
 SMALL, LARGE = 1 / 16, 1 / 4
 """Of the tokens of the largest batch, the sizes that are tried."""
+
+REPEATS = 2
+"""How often both sizes are timed."""
 
 LEAST_TOKENS = 48
 """Smallest size that is tried."""
@@ -73,6 +77,7 @@ class Measured:
         held_bytes: Before training: the model and all else.
         state_bytes: What stands all the time in training: moments, the best look, and gradients if a step has several batches.
         packed_tokens: Of the largest batch.
+        holes: How many times more memory passes of different sizes take in turn than the largest of them alone, at least 1.
         forward, backward: Growth over that in a batch, without scores of the vocabulary, by its tokens.
         scores: Bytes of the vocabulary's scores, by the predictions of a batch.
         update_bytes: Growth in the optimiser's step.
@@ -86,6 +91,7 @@ class Measured:
     held_bytes: int
     state_bytes: int
     packed_tokens: int
+    holes: float
     forward: Line
     backward: Line
     scores: Callable[[float], float]
@@ -95,17 +101,9 @@ class Measured:
     def peak_at(self, packed_tokens: int) -> int:
         """The peak if a batch has so many tokens, in bytes."""
         scores = self.scores(self.predictions_per_token * packed_tokens)
-        growth = max(self.forward.at(packed_tokens) + scores, self.backward.at(packed_tokens), self.update_bytes)
+        passes = max(self.forward.at(packed_tokens) + scores, self.backward.at(packed_tokens))
+        growth = max(self.holes * passes, self.update_bytes)
         return round(self.held_bytes + self.state_bytes + growth)
-
-
-@dataclass(frozen=True, slots=True)
-class _Try:
-    counts: Counts
-    held: int
-    forward: float  # growth, scores left out
-    backward: float
-    seconds: float
 
 
 def dry_run(
@@ -133,7 +131,7 @@ def dry_run(
     sizes = sum(p.numel() * p.element_size() for p in trained)
     accumulates = any(len(step) > 1 for step in steps)
     with _untouched(learner, trained):
-        small, large = _tries(learner, largest, objective, trained if accumulates else [], clock)
+        small, large, holes = _tries(learner, largest, objective, trained if accumulates else [], clock)
         update_s = _update_seconds(trained, clock)
     forward, backward = (
         _line(small.counts, large.counts, (getattr(small, way), getattr(large, way))) for way in ("forward", "backward")
@@ -146,9 +144,10 @@ def dry_run(
         held_bytes=small.held - (sizes if accumulates else 0),
         state_bytes=(4 if accumulates else 3) * sizes,
         packed_tokens=largest[1].computed,
+        holes=holes,
         forward=forward,
         backward=backward,
-        scores=lambda predictions: scores_bytes(learner.model, predictions, learner.precision),
+        scores=lambda predictions: _scores(learner, predictions),
         update_bytes=_update_bytes(trained) + (0 if accumulates else sizes),
         predictions_per_token=largest[1].predictions / largest[1].computed,
     )
@@ -217,18 +216,21 @@ def _tries(
     objective: Objective,
     standing: Sequence[Tensor],
     clock: Callable[[], float],
-) -> tuple[_Try, _Try]:
-    """A small step twice, the first of which warms up, and a larger one, if what the small one took leaves room for it."""
+) -> tuple["_Pass", "_Pass", float]:
+    """A small pass and a larger one, if what the small one took leaves room for it; and how much more both take in turn than alone."""
     items, counts = largest
     parts = [_part(learner, items, max(LEAST_TOKENS, round(share * counts.computed))) for share in (SMALL, LARGE)]
     _make_room(standing, learner)
+    passes = _Passes(learner, objective, bool(standing), clock)
     try:
-        _try(learner, parts[0], objective, standing, clock)
-        small = _try(learner, parts[0], objective, standing, clock)
-        wanted = _counts(learner, parts[1]).computed / small.counts.computed * max(small.forward, small.backward)
-        if wanted + scores_bytes(learner.model, counts.predictions, learner.precision) > available_bytes(learner.model.device):
-            return small, small
-        return small, _try(learner, parts[1], objective, standing, clock)
+        passes.run(parts[0])  # what is computed first is slow, and loads what is loaded late
+        small = passes.measured(parts[0])
+        wanted = _counts(learner, parts[1]).computed / small.counts.computed * max(small.forward, small.backward) + small.scores
+        if wanted > available_bytes(learner.model.device):
+            return small, small, 1.0
+        large = passes.measured(parts[1])
+        seconds, holes = passes.in_turn(parts, large)
+        return replace(small, seconds=seconds[0]), replace(large, seconds=seconds[1]), holes
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
@@ -250,24 +252,68 @@ def _make_room(standing: Sequence[Tensor], learner: Learner) -> None:
         parameter.grad = torch.zeros_like(parameter)
 
 
-def _try(
-    learner: Learner, items: Sequence[Item], objective: Objective, standing: Sequence[Tensor], clock: Callable[[], float]
-) -> _Try:
-    """One forward and backward pass, its memory measured apart; then once more, timed, if that is short."""
-    counts = _counts(learner, items)
-    device = learner.model.device
-    with learner.running():
-        with Peak(device) as forward:
-            began = clock()
-            loss = objective.summed(learner, items)
-        with Peak(device) as backward:
-            loss.backward()  # type: ignore[no-untyped-call]
-            del loss
-        seconds = clock() - began
-    if not standing:
-        learner.model.zero_grad(set_to_none=True)
-    scores = scores_bytes(learner.model, counts.predictions, learner.precision)
-    return _Try(counts, forward.held, max(0.0, forward.growth - scores), backward.most - forward.held, seconds)
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """One forward and backward pass: what it took above `held`, in bytes; scores of the vocabulary are not in `forward`."""
+
+    counts: Counts
+    held: int
+    forward: float
+    backward: float
+    scores: float
+    seconds: float = 0.0
+
+    @property
+    def most(self) -> float:
+        """Growth at the peak."""
+        return max(self.forward + self.scores, self.backward)
+
+
+@dataclass(frozen=True, slots=True)
+class _Passes:
+    """Runs passes; `accumulates` keeps their gradients."""
+
+    learner: Learner
+    objective: Objective
+    accumulates: bool
+    clock: Callable[[], float]
+
+    def run(self, items: Sequence[Item]) -> float:
+        """Seconds of a pass."""
+        device = self.learner.model.device
+        with self.learner.running():
+            began = self.clock()
+            self.objective.summed(self.learner, items).backward()  # type: ignore[no-untyped-call]
+            _wait(device)
+            seconds = self.clock() - began
+        self._forget()
+        return seconds
+
+    def measured(self, items: Sequence[Item]) -> _Pass:
+        """A pass whose two halves have their memory measured, each by itself."""
+        counts = _counts(self.learner, items)
+        with self.learner.running():
+            with Peak(self.learner.model.device) as forward:
+                loss = self.objective.summed(self.learner, items)
+            with Peak(self.learner.model.device) as backward:
+                loss.backward()  # type: ignore[no-untyped-call]
+                del loss
+        self._forget()
+        scores = min(_scores(self.learner, counts.predictions, is_first=True), forward.growth)
+        return _Pass(counts, forward.held, forward.growth - scores, max(0, backward.most - forward.held), scores)
+
+    def in_turn(self, parts: Sequence[Sequence[Item]], large: _Pass) -> tuple[tuple[float, ...], float]:
+        """Mean seconds of each part, run in turn; and the memory of that in proportion to that of the `large` one alone.
+
+        A CPU's memory gets holes when tensors of several sizes come and go, and no step of a run is like the one before.
+        """
+        with Peak(self.learner.model.device) as together:
+            seconds = [[self.run(part) for part in parts] for _ in range(REPEATS)]
+        return tuple(map(fmean, zip(*seconds, strict=True))), max(1.0, together.growth / max(1.0, large.most))
+
+    def _forget(self) -> None:
+        if not self.accumulates:
+            self.learner.model.zero_grad(set_to_none=True)
 
 
 @contextmanager
@@ -304,18 +350,18 @@ def _update_seconds(trained: Sequence[Tensor], clock: Callable[[], float]) -> fl
     for _ in range(2):  # the first makes the moments
         for stand_in in stand_ins:
             stand_in.grad = torch.zeros_like(stand_in)
-        _wait(stand_ins)
+        _wait(stand_ins[0].device)
         began = clock()
         torch.nn.utils.clip_grad_norm_(stand_ins, 1.0)
         optimizer.step()
-        _wait(stand_ins)
+        _wait(stand_ins[0].device)
         seconds = clock() - began
     return seconds * sum(p.numel() for p in trained) / sum(p.numel() for p in stand_ins)
 
 
-def _wait(tensors: Sequence[Tensor]) -> None:
-    if tensors[0].device.type == "cuda":
-        torch.cuda.synchronize(tensors[0].device)
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def _update_bytes(trained: Sequence[Tensor]) -> int:
@@ -327,6 +373,13 @@ def _update_bytes(trained: Sequence[Tensor]) -> int:
 # --- from small to large ---------------------------------------------------------------------------------------------------------
 
 
+def _scores(learner: Learner, predictions: float, *, is_first: bool = False) -> float:
+    model = learner.model
+    leaves_holes = model.device.type == "cpu" and not is_first
+    precision: Precision = "bfloat16" if learner.precision == "bfloat16" else "float32"
+    return scores_bytes(model.get_output_embeddings().weight.shape[0], predictions, precision, leaves_holes=leaves_holes)
+
+
 def _line(small: Counts, large: Counts, bytes_: tuple[float, float]) -> Line:
     """Through two points, never falling and never below nothing; through one and nothing if they are the same."""
     if large.computed <= small.computed:
@@ -336,7 +389,7 @@ def _line(small: Counts, large: Counts, bytes_: tuple[float, float]) -> Line:
     return Line(fixed, slope) if fixed > 0 else Line(0.0, bytes_[1] / large.computed)
 
 
-def _step_seconds(learner: Learner, steps: Sequence[Sequence[Counts]], small: _Try, large: _Try) -> float:
+def _step_seconds(learner: Learner, steps: Sequence[Sequence[Counts]], small: _Pass, large: _Pass) -> float:
     """Mean seconds of the passes of a step: some for each batch, and some for each operation."""
     work = _work(learner)
     few, many = work(small.counts), work(large.counts)

@@ -132,14 +132,18 @@ def _matrix_weights(shape: ModelShape, learnt_share: float) -> float:
     return shape.layers * shape.layer_matrices + learnt_share * shape.embedding
 
 
-def scores_bytes(model: Any, predictions: float, precision: str = "float32") -> float:
-    """Bytes that the scores of the vocabulary take at once while the loss of `predictions` is computed.
+def scores_bytes(vocabulary: int, predictions: float, precision: Precision = "float32", *, leaves_holes: bool = True) -> float:
+    """Bytes that the scores of the vocabulary take at most while the loss of `predictions` is computed.
 
-    The scores of a chunk are let go when those of the next are there: at most two chunks.
+    The scores of a chunk are let go when those of the next are there: two chunks.
+
+    Args:
+        precision: Of the arithmetic; in bfloat16 the scores stand in both precisions.
+        leaves_holes: Whether memory is had from a C library, where the hole that the scores of another batch left is too small for
+            those of this one: a chunk more.
     """
     from sadari.train.loss import SCORES_BYTES
 
-    vocabulary = model.get_output_embeddings().weight.shape[0]
     chunk = max(16, SCORES_BYTES // (4 * vocabulary))
-    width = 6 if precision == "bfloat16" else 4
-    return width * vocabulary * (min(predictions, chunk) + min(max(0.0, predictions - chunk), chunk))
+    first, second = min(predictions, chunk), min(max(0.0, predictions - chunk), chunk)
+    return (4 if precision == "float32" else 6) * vocabulary * (first + second + first * leaves_holes)

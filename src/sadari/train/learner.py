@@ -92,7 +92,8 @@ class Learner:
     def __post_init__(self) -> None:
         register()
         keep_freed_memory()
-        if self.prefix is not None and self.prefix.key_values is not None and getattr(self.model, "is_gradient_checkpointing", False):
+        checkpointing = any(getattr(module, "gradient_checkpointing", False) for module in self.model.modules())
+        if checkpointing and self.prefix is not None and self.prefix.key_values is not None:
             raise TrainingError("`checkpointing: true` drops learnt keys and values. Set it to false, or use prompt_tuning.")
         self._configs = list({id(m.config): m.config for m in self.model.modules() if hasattr(m, "config")}.values())
         self._decoder = self.model.get_decoder()

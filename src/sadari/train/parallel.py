@@ -25,7 +25,7 @@ Source:
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -51,7 +51,7 @@ PATIENCE = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The processes that work on one fit, as one of them sees it; alone by default. Every method but `is_first` is called by all."""
+    """The processes that work on one fit, as one of them sees it; alone by default. All of them call the same methods."""
 
     rank: int = 0
     size: int = 1
@@ -190,7 +190,7 @@ def divided(learner: Learner, parameters: Mapping[str, nn.Parameter]) -> Iterato
     if not dist.is_initialized():
         yield Shards(learner, parameters, _as_it_is)
         return
-    _require_divisible(learner)
+    require_divisible(learner)
     for parameter in parameters.values():
         dist.broadcast(parameter.detach(), 0)
     weights = _Weights(learner.model)
@@ -200,7 +200,7 @@ def divided(learner: Learner, parameters: Mapping[str, nn.Parameter]) -> Iterato
     weights.restore()
 
 
-def _require_divisible(learner: Learner) -> None:
+def require_divisible(learner: Learner) -> None:
     if learner.prefix is not None:
         raise ConfigError(
             "learnt prompts (prompt_tuning, prefix) are a few vectors before a whole model: there is nothing to divide. Start "
@@ -291,7 +291,8 @@ class _Weights:
         for _, _, parameter in self._places:
             if id(parameter) not in found:
                 found.add(id(parameter))
-                parameter.data = full(self.now(parameter).detach())
+                now: Any = self.now(parameter)
+                parameter.data = now.detach().full_tensor()
         for module, name, parameter in self._places:
             setattr(module, name, parameter)
 
@@ -334,22 +335,27 @@ class _SharedLearner(Learner):
             if not is_out_of_memory(error):
                 raise
             raise TrainingError(
-                f"memory ran out in process {self._world.rank + 1} of {self._world.size} with `packed_tokens: {self.packed_tokens}`. "
-                "Halve it, set `checkpointing: true`, or use more processes."
+                f"memory ran out in process {self._world.rank + 1} of {self._world.size} with {self.packed_tokens} tokens at once. "
+                "Halve `packed_tokens`, set `checkpointing: true`, or use more processes."
             ) from error
 
 
 # --- checkpoints -------------------------------------------------------------------------------------------------------
 
 
-def full(value: Any) -> Any:
-    """Tensors in dicts, lists and tuples put together, if they are divided; all else as it is. Called by all processes."""
+def full(value: Any, *, keep: bool = True) -> Any:
+    """Tensors in dicts, lists and tuples put together on the CPU, if they are divided; all else as it is. Called by all processes.
+
+    Args:
+        keep: False takes part without keeping what is put together: it is None then.
+    """
     if isinstance(value, DTensor):
-        return value.full_tensor()
+        whole = value.detach().full_tensor()
+        return whole.cpu() if keep else None
     if isinstance(value, Mapping):
-        return {key: full(held) for key, held in value.items()}
+        return {key: full(held, keep=keep) for key, held in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(full(held) for held in value)
+        return type(value)(full(held, keep=keep) for held in value)
     return value
 
 
@@ -373,6 +379,6 @@ def _like(parameter: Tensor, value: Tensor) -> Tensor:
     """A whole tensor, divided as a parameter is. Each process cuts out its own part."""
     if not isinstance(parameter, DTensor):
         return value
-    whole = value.to(parameter.device)
+    whole = value.detach().to(parameter.device)
     found: Tensor = distribute_tensor(whole, parameter.device_mesh, parameter.placements, src_data_rank=None)
     return found

@@ -1,12 +1,11 @@
 """Methods of tuning: each decides which parameters are trained and how they are saved; the loop knows nothing else of it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from sadari.train.config import LoraConfig, TuneConfig
+from sadari.train.config import TuneConfig
 from sadari.train.methods.attached import Attached, Method, freeze, is_identity
 from sadari.train.methods.bottleneck import attach_bottlenecks
 from sadari.train.methods.full import attach_full
@@ -16,7 +15,7 @@ from sadari.train.methods.lora import attach_lora, attach_qlora
 from sadari.train.methods.saving import save_model
 from sadari.train.methods.soft_prompt import attach_prefix, attach_prompt
 
-__all__ = ["Attached", "Method", "attach", "attach_adapter", "default_learning_rate", "is_identity", "save_adapter", "save_model"]
+__all__ = ["Attached", "Method", "attach", "default_learning_rate", "is_identity", "save_model"]
 
 _METHODS: Mapping[Method, Callable[[Any, TuneConfig, Sequence[int]], Attached]] = {
     "lora": attach_lora,
@@ -46,13 +45,3 @@ def attach(method: Method, model: Any, config: TuneConfig, *, seed: int, prompt_
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return _METHODS[method](model, config, prompt_ids)
-
-
-def attach_adapter(model: Any, config: TuneConfig, seed: int) -> Attached:
-    """`attach("lora", ...)`, under its older name."""
-    return attach("lora", model, config if isinstance(config, LoraConfig) else LoraConfig(), seed=seed)  # type: ignore[call-arg]
-
-
-def save_adapter(attached: Attached, folder: Path) -> None:
-    """`attached.save(folder)`, under its older name."""
-    attached.save(folder)
