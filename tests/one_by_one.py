@@ -1,4 +1,4 @@
-"""What packed training is held against: tiny random models of many families, and their rows run one by one through the model itself."""
+"""What packed training is held against: tiny random models of many families, and rows run one by one through the model itself."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -20,11 +20,11 @@ PLAN = Plan(steps=12, learning_rate=3e-3, epochs=1.0, cut_by="epochs")
 
 
 def rows(count: int = 24, seed: int = 0) -> list[Row]:
-    """Rows of 16 to 20 tokens, which share their first four; all but the first eight tokens are learnt."""
+    """Rows of 16 to 20 tokens, which share their first four and no more; all but the first eight tokens are learnt."""
     draw = torch.Generator().manual_seed(seed)
     found = []
     for i in range(count):
-        ids = [7, 8, 9, 10, *torch.randint(5, VOCABULARY, (12 + i % 5,), generator=draw).tolist()]
+        ids = [7, 8, 9, 10, 20 + i, *torch.randint(5, VOCABULARY, (11 + i % 5,), generator=draw).tolist()]
         found.append(Row(f"row {i}", tuple(ids), (0.0,) * 8 + (1.0,) * (len(ids) - 8)))
     return found
 

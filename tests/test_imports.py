@@ -25,7 +25,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "rungs": BASE | {"model", "answer", "train", "prompt", "retrieve", "measure"},
     "ladder": BASE | {"measure", "task", "rungs"},
 }
-EVERYONE = {"run", "cli", "measurer", "check", "review"}
+EVERYONE = {"run", "cli", "measurer", "check", "review", "__main__"}
 """They put the house together."""
 
 

@@ -80,7 +80,7 @@ def curves(folder: Path) -> dict[str, Any]:
     return {case: curve(case) for case in CASES}
 
 
-RUNS: dict[str, Case] = {"lora": CASES["lora"], "full": CASES["full, tied"]}
+RUNS: dict[str, Case] = {"lora": CASES["lora"], "full": ("full", FullConfig(checkpointing=True), CASES["full, tied"][2])}
 
 
 class KilledError(Exception):

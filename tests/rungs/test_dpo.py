@@ -80,12 +80,12 @@ def test_an_adapter_of_the_incumbent_becomes_part_of_the_base(incumbent: System,
     assert reference[0].text == before[0].text
 
 
-def test_the_usual_learning_rate_is_a_tenth_of_that_of_other_tuning(incumbent: System, tmp_path: Path) -> None:
+def test_the_usual_learning_rate_is_a_hundredth_of_that_of_other_tuning(incumbent: System, tmp_path: Path) -> None:
     from sadari.train import LoraConfig, Plan, attach
 
     build(incumbent, tmp_path)
     usual = attach("lora", LocalModel(incumbent.model).model, LoraConfig(rank=4), seed=0).learning_rate
-    assert read_json(tmp_path / "plan.json", Plan).learning_rate == pytest.approx(0.1 * usual)
+    assert read_json(tmp_path / "plan.json", Plan).learning_rate == pytest.approx(0.01 * usual)
 
 
 def test_building_again_asks_the_reference_no_more_and_gives_the_same(

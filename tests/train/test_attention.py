@@ -3,15 +3,17 @@
 import math
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from one_by_one import row_sets, rows_of
 from torch import Tensor
 
+from one_by_one import row_sets, rows_of
 from sadari.errors import ModelError
+from sadari.train import attention
 from sadari.train.attention import Layout, Sight, attend
 from sadari.train.rows import Row
 from sadari.train.trie import Trie, build_trie
@@ -63,12 +65,24 @@ def assert_equal(found: list[Tensor], expected: list[Tensor], rel: float) -> Non
 
 
 @settings(max_examples=50, deadline=None)
-@given(row_sets(), windows, prefixes)
-def test_pieces_equal_a_masked_softmax_in_output_and_gradients(rows: list[Row], window: int | None, prefix: int) -> None:
+@given(row_sets(), windows, prefixes, st.sampled_from([0, 2, 16]))
+def test_pieces_equal_a_masked_softmax_in_output_and_gradients(
+    rows: list[Row], window: int | None, prefix: int, short: int
+) -> None:
+    """Whatever the length up to which segments are attended together."""
     trie = build_trie(rows)
     inputs = vectors(trie, prefix)
     expected = outcome(by_hand(*inputs, seen_by_hand(trie, prefix, window)), inputs)
-    assert_equal(outcome(over_trie(trie, prefix, window, inputs), inputs), expected, rel=1e-10)
+    with patch.object(attention, "SHORT", short):
+        assert_equal(outcome(over_trie(trie, prefix, window, inputs), inputs), expected, rel=1e-10)
+
+
+def test_a_group_of_short_segments_is_filled_up_without_a_trace_even_where_scores_are_extreme() -> None:
+    """The filling of a segment must not weigh in, nor overflow: its own exponential could be beyond all numbers."""
+    trie = build_trie(rows_of("abcdeFX", "abGX", "hiJKLMX", "nX"))
+    inputs = [(40 * t).detach().requires_grad_() for t in vectors(trie, 0)]
+    expected = outcome(by_hand(*inputs, seen_by_hand(trie, 0, None)), inputs)
+    assert_equal(outcome(over_trie(trie, 0, None, inputs), inputs), expected, rel=1e-10)
 
 
 @settings(max_examples=50, deadline=None)
@@ -105,7 +119,7 @@ def test_flexattention_over_blocks_equals_the_pieces(window: int | None) -> None
 LONG = {
     "in the shared beginning": ("a" * 1100 + "bCX", "a" * 1100 + "deFX"),
     "in the branches": ("ab" + "c" * 700 + "DX", "ae" + "f" * 600 + "GX"),
-    "across many branchings": ("a" * 300 + "b" * 300 + "CX", "a" * 300 + "b" * 200 + "d" * 300 + "EX", "a" * 200 + "f" * 350 + "GX"),
+    "across many branchings": ("a" * 300 + "b" * 300 + "CX", "a" * 300 + "b" * 200 + "d" * 300 + "EX", "a" * 200 + "f" * 350 + "X"),
 }
 
 
@@ -123,8 +137,7 @@ def test_no_mask_is_larger_than_a_window_of_keys() -> None:
     """Memory must not grow with the square of a row that is longer than the window."""
     own, above = Layout(build_trie(rows_of("a" * 2000 + "BX")), 0, CPU).pieces(64)
     sizes = [piece.mask.numel() for piece in (*own, *above) if piece.mask is not None]
-    assert sum(sizes) <= 2001 * 64
-    assert max(piece.queries.stop - piece.queries.start for piece in own) == 64
+    assert 0 < sum(sizes) <= 2001 * 64
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from one_by_one import row_sets, rows_of
 
+from one_by_one import row_sets, rows_of
 from sadari.train.batching import Item, cut, cut_padded, steps_of
 from sadari.train.rows import Row
 from sadari.train.trie import build_trie, needed

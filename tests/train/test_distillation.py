@@ -123,12 +123,12 @@ def test_the_most_probable_tokens_have_their_own_probability_and_draws_share_the
     assert not any(set(line[:5]) & set(line[5:]) for line in given.ids.tolist())
 
 
-def test_on_average_every_token_has_the_probability_that_the_teacher_gives_it(models: Callable[[str], tuple[Any, Any]]) -> None:
-    """A thousand rows that say the same of their last token, for a teacher that sees nothing but it: the draws differ."""
+def test_on_average_every_token_has_the_probability_that_the_teacher_gives_it() -> None:
+    """The mean over every place at which the draws may begin."""
     from sadari.train.distillation import _most_probable
 
     scores = torch.randn(1, 60, generator=torch.Generator().manual_seed(0))
-    offsets = (torch.arange(4000) + 0.5) / 4000  # every place at which the draws may begin
+    offsets = (torch.arange(4000) + 0.5) / 4000
     ids, shares = _most_probable(scores.expand(4000, -1).clone(), 3, offsets)
     mean = np.bincount(ids.ravel(), shares.ravel(), minlength=60) / 4000
     assert mean == pytest.approx(scores.softmax(dim=1)[0].numpy(), abs=1e-4)

@@ -8,6 +8,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
+from transformers import DynamicCache
+
 from one_by_one import (
     FAMILIES,
     VOCABULARY,
@@ -20,9 +23,6 @@ from one_by_one import (
     rows_of,
     tiny,
 )
-from torch import Tensor
-from transformers import DynamicCache
-
 from sadari.errors import TrainingError
 from sadari.model.prefix import VirtualPrefix
 from sadari.train.learner import CrossEntropy, Learner
@@ -76,7 +76,9 @@ def test_low_rank_layers_train_as_they_do_in_peft(family: str) -> None:
     assert_exact(Learner(model.double()), ROWS, rel=1e-6)
 
 
-@pytest.mark.parametrize("more", [{"use_dora": True}, {"lora_dropout": 0.3}, {"bias": "all"}, {"target_modules": ["q_proj", "lm_head"]}])
+@pytest.mark.parametrize(
+    "more", [{"use_dora": True}, {"lora_dropout": 0.3}, {"bias": "all"}, {"target_modules": ["q_proj", "lm_head"]}]
+)
 def test_other_low_rank_layers_run_as_peft_runs_them(more: dict[str, Any]) -> None:
     model = with_lora(tiny("qwen2"), **more).eval()
     assert_exact(Learner(model), ROWS)
@@ -92,7 +94,13 @@ def with_lora(model: Any, **more: Any) -> Any:
 
 def test_mixtures_of_experts_whose_attention_slides_unsaid_stay_exact() -> None:
     """Qwen2-MoE masks by a window of which its attention is not told."""
-    more = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16, "sliding_window": 7, "use_sliding_window": True}
+    more = {
+        "num_experts": 4,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": 16,
+        "sliding_window": 7,
+        "use_sliding_window": True,
+    }
     model = tiny("Qwen2Moe", **more, layer_types=["sliding_attention", "full_attention"] * 2)
     learner = Learner(model)
     assert learner.way == "token trie"

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 import torch
-from one_by_one import FAMILIES, assert_same_gradients, rows_of, tiny
 from torch import Tensor
 
+from one_by_one import FAMILIES, assert_same_gradients, rows_of, tiny
 from sadari.train import loss as module
 from sadari.train.loss import prediction_losses, summed_loss
 from sadari.train.rows import Row
@@ -60,7 +60,9 @@ def by_hand(model: Any, hidden: Tensor, trie: Trie) -> Tensor:
     for i, scores in enumerate(own_scores(model, hidden)):
         among = list(trie.among[i]) if trie.among and trie.among[i] else list(range(len(scores)))
         normaliser = scores[among].logsumexp(0)
-        wanted = [share * (scores[token] - normaliser) for token, share in zip(trie.targets[i], trie.shares[i], strict=True) if share]
+        wanted = [
+            share * (scores[token] - normaliser) for token, share in zip(trie.targets[i], trie.shares[i], strict=True) if share
+        ]
         out.append(-torch.stack([torch.as_tensor(term) for term in wanted]).sum())
     return torch.stack(out)
 

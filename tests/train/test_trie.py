@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from one_by_one import row_sets, rows_of
 
+from one_by_one import row_sets, rows_of
 from sadari.errors import TrainingError
 from sadari.train.rows import Row
 from sadari.train.trie import Trie, behind, build_trie, needed, shared_length
@@ -73,7 +73,9 @@ def test_segments_are_runs_without_a_branch_and_cover_all_tokens(rows: list[Row]
     for segment in trie.segments:
         inside = range(segment.start, segment.end)
         assert {int(trie.end[token]) for token in inside} == {segment.stop}
-        assert trie.depth[inside].tolist() == list(range(int(trie.depth[segment.start]), int(trie.depth[segment.start]) + len(inside)))
+        assert trie.depth[inside].tolist() == list(
+            range(int(trie.depth[segment.start]), int(trie.depth[segment.start]) + len(inside))
+        )
 
 
 @many
@@ -126,6 +128,8 @@ def test_a_root_moves_all_tokens_below_itself() -> None:
     assert [(s.start, s.end, s.stop) for s in trie.segments] == [(0, 2, 7), (2, 3, 7), (3, 5, 5), (5, 7, 7)]
 
 
-@pytest.mark.parametrize(("a", "b", "length"), [("", "abc", 0), ("abc", "abc", 3), ("ab", "abc", 2), ("xbc", "abc", 0), ("abx", "aby", 2)])
+@pytest.mark.parametrize(
+    ("a", "b", "length"), [("", "abc", 0), ("abc", "abc", 3), ("ab", "abc", 2), ("xbc", "abc", 0), ("abx", "aby", 2)]
+)
 def test_shared_length_counts_the_common_beginning(a: str, b: str, length: int) -> None:
     assert shared_length(tuple(map(ord, a)), tuple(map(ord, b))) == length

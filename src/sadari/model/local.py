@@ -71,8 +71,11 @@ class LocalModel:
             self.model.to("cuda")
         self.prefix: VirtualPrefix | None = None
         """Learnt vectors that stand before every row; whoever trains them sets it, and answers follow the training."""
+        own = {name for name, _ in self.model.named_parameters()}
         if adapter is not None:
             self.model, self.prefix = put_in_adapter(self.model, source, Path(adapter))
+        self.is_merged = self.prefix is None and own == {name for name, _ in self.model.named_parameters()}
+        """Whether the weights of `model` alone answer as this model does: no adapter stands beside them or before the rows."""
         self.model.eval()
         self.batch_tokens, self.batch_rows = batch_tokens, batch_rows
         self._hidden = set(self.tokenizer.all_special_ids) - {self.tokenizer.convert_tokens_to_ids(m) for m in MARKERS}

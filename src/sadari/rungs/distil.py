@@ -14,8 +14,8 @@ from sadari.errors import ConfigError, TrainingError
 from sadari.files import append_line, kept, read_log
 from sadari.measure.scorers import score_answers
 from sadari.model.local import LocalModel
-from sadari.rungs.tuning import Bench, choose_decoding, conversations, set_up
-from sadari.train import CrossEntropy, Learner, LoraConfig, Objective, Row, precision_for, render_rows
+from sadari.rungs.tuning import Bench, choose_decoding, conversations, learner_of, set_up
+from sadari.train import CrossEntropy, LoraConfig, Objective, Row, render_rows
 from sadari.train.distillation import (
     Distillation,
     Distributions,
@@ -144,13 +144,7 @@ class DistilRung:
         held_out = render_rows(looked_at, bench.answerer, bench.local, 1.0).rows
         folder = bench.workdir / "teacher"
         if not folder.exists():
-            learner = Learner(
-                teacher.model,
-                config.packed_tokens,
-                share=config.share_prefixes,
-                precision=precision_for(config, teacher.model.device),
-                tell=workshop.tell,
-            )
+            learner = learner_of(teacher.model, config, workshop)
             distributions_of(
                 learner,
                 [*held_out, *rows],

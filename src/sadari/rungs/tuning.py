@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from sadari.files import kept
 from sadari.measure.scorers import score_answers
 from sadari.model.chat import encode
 from sadari.model.local import LocalModel
+from sadari.model.prefix import VirtualPrefix
 from sadari.prompt import compose
 from sadari.rungs.retrieval import SENTENCE, grounded
 from sadari.rungs.search import with_threshold
@@ -72,26 +74,26 @@ def starting_point(incumbent: System, method: Method, workshop: Workshop, workdi
         ModelError: If the incumbent's model is not local.
     """
     start = incumbent.with_(precision="float32") if incumbent.precision == "nf4" else incumbent
-    local = _local(start, workshop, method)
+    local = _local(start, workshop)
     if incumbent.adapter is not None:
         if local.is_merged:
             save_model(local.model, local.tokenizer, workdir / "base")
             start = start.with_(model=str(workdir / "base"), adapter=None)
         else:
             start = start.with_(adapter=None)
-            local = _local(start, workshop, method)
+            local = _local(start, workshop)
     if method == "qlora":
         start = start.with_(precision="nf4")
-        local = _local(start, workshop, method)
+        local = _local(start, workshop)
     return start, local
 
 
-def _local(system: System, workshop: Workshop, method: Method) -> LocalModel:
+def _local(system: System, workshop: Workshop) -> LocalModel:
     model = workshop.load(system)
     if not isinstance(model, LocalModel):
         raise ModelError(
-            f"{system.model} runs elsewhere and cannot be tuned here. Take `{method}` out of the ladder, use a local model, or "
-            "have it tuned where it runs (`remote_finetune`)."
+            f"{system.model} runs elsewhere and cannot be tuned here. Take the rungs that tune out of the ladder, use a local "
+            "model, or have it tuned where it runs (`remote_finetune`)."
         )
     return model
 
@@ -134,6 +136,10 @@ class Bench:
         """Answers with the model as it is now."""
         return Answerer(self.system, self.local)
 
+    def learner(self) -> Learner:
+        """The model with the way its rows are run."""
+        return learner_of(self.attached.model, self.config, self.workshop, self.attached.prefix)
+
     def fit(self, items: Sequence[Item], held_out: Sequence[Item], validation: Sequence[Example], objective: Objective) -> "Fitted":
         """Train, keep the best look at `validation`, save.
 
@@ -144,14 +150,7 @@ class Bench:
             TrainingError: If training diverges, or leaves the model as it was.
         """
         config, workshop = self.config, self.workshop
-        learner = Learner(
-            self.attached.model,
-            config.packed_tokens,
-            self.attached.prefix,
-            share=config.share_prefixes,
-            precision=precision_for(config, self.attached.model.device),
-            tell=workshop.tell,
-        )
+        learner = self.learner()
         job = Job(learner, self.attached.parameters, items, config, self.workdir, workshop.seed, objective, tell=workshop.tell)
         plan = kept(self.workdir / "plan.json", Plan, lambda: self._plan(job))
         share = f"{self.attached.trainable:,} of {self.attached.total:,} parameters ({self.attached.share:.2%})"
@@ -174,7 +173,7 @@ class Bench:
         notes = (
             f"trained {share}",
             f"{plan.epochs:.2f} passes, {plan.steps} steps of at most {config.batch_tokens} tokens, ended by {plan.cut_by}; "
-            f"{learner.way}, {learner.counted.saved:.0%} of the tokens spared",
+            f"{learner.way}, {1 - done.tokens_computed / done.tokens_before:.0%} of the tokens spared",
             f"best look at step {done.best_step}: validation {done.best_score:.3f}",
         )
         return Fitted(self._saved(), done, notes)
@@ -199,6 +198,18 @@ class Fitted:
     system: System
     trained: Trained
     notes: tuple[str, ...]
+
+
+def learner_of(model: Any, config: TuneConfig, workshop: Workshop, prefix: VirtualPrefix | None = None) -> Learner:
+    """A model, run as the settings say."""
+    return Learner(
+        model,
+        config.packed_tokens,
+        prefix,
+        share=config.share_prefixes,
+        precision=precision_for(config, model.device),
+        tell=workshop.tell,
+    )
 
 
 def set_up(
@@ -236,4 +247,4 @@ def _quotable(examples: Sequence[Example], answerer: Answerer) -> float:
     """Share of the answers that are sentences of what is shown, or the abstention."""
     prepared = [answerer.prepare(e, training=True) for e in examples]
     said = [p.said(e.target.content, answerer.system.abstention) for e, p in zip(examples, prepared, strict=True)]
-    return fmean(s is not None for s in said)
+    return fmean(s is not None for s in said) if said else 0.0

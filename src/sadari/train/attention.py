@@ -2,8 +2,8 @@
 
 A token sees itself and its ancestors; distances, for sliding windows too, are those of the rows, not of the packing. On a CPU every
 segment attends within itself, and all that stands below it attends to it in one dense piece: no mask is built but at the edge of a
-window, and no pair of tokens is computed that cannot see each other. The pieces are joined by their log-sum-exp. On an accelerator FlexAttention takes a block
-mask; elsewhere a dense mask serves.
+window, and hardly a pair of tokens is computed that cannot see each other. The pieces are joined by their log-sum-exp. On an
+accelerator FlexAttention takes a block mask; elsewhere a dense mask serves.
 
 Not covered: layers that are no attention (recurrent, linear), soft caps on attention scores, sinks. `train.learner` finds out by
 trying, on the model itself, and then runs the rows padded.
@@ -27,8 +27,8 @@ from sadari.train.trie import Segment, Trie
 NAME = "sadari_trie"
 """Under which the attention stands in the registry of `transformers`."""
 
-SHORT = 64
-"""Segments of at most so many tokens attend to themselves together with others of like length."""
+SHORT = 16
+"""Segments of at most so many tokens attend to themselves together with others of like length: a call costs more than they do."""
 
 _flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 _flash_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
@@ -119,7 +119,7 @@ class Layout:
         return self._masks[window]
 
     def _own(self, segments: Sequence[Segment]) -> list[Piece]:
-        """Each segment looks at itself; the short ones together, since a call costs more than what it computes."""
+        """Each segment looks at itself."""
         short: dict[int, list[Segment]] = {}
         pieces = []
         for segment in segments:
@@ -179,9 +179,7 @@ def _sight(*args: Any, local_size: int | None = None, use_vmap: bool = False, **
     return Sight(local_size)
 
 
-def attend(
-    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, **settings: Any
-) -> tuple[Tensor, None]:
+def attend(module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, **settings: Any) -> tuple[Tensor, None]:
     """Attention as a layer of `transformers` calls it; the layout comes with the call of the model, as `trie_layout`.
 
     Args:

@@ -66,7 +66,9 @@ class LoraConfig(TuneConfig, frozen=True, extra="forbid"):
     )
     rslora: bool = Field(True, description="Scale by alpha / sqrt(rank) (rsLoRA), which keeps high ranks learning.")
     dora: bool = Field(False, description="Learn the length of each weight column apart from its direction (DoRA).")
-    targets: tuple[str, ...] = Field((), description="Names of the linear layers that are adapted; all but the output layer if none.")
+    targets: tuple[str, ...] = Field(
+        (), description="Names of the linear layers that are adapted; all but the output layer if none."
+    )
 
 
 class AdapterConfig(TuneConfig, frozen=True, extra="forbid"):

@@ -27,7 +27,7 @@ from sadari.errors import RunError
 from sadari.files import whole_folder
 from sadari.train.batching import Item
 from sadari.train.learner import CrossEntropy, Learner
-from sadari.train.loss import SCORES_BYTES, _scores, _targets, summed_loss
+from sadari.train.loss import SCORES_BYTES, scores_of, summed_loss, targets_of
 from sadari.train.rows import Row
 from sadari.train.trie import Trie
 from sadari.types import Answer, Example, Message
@@ -191,8 +191,8 @@ def _scored(teacher: Learner, trie: Trie, hidden: Tensor, vocabulary: int | None
     rows = max(16, SCORES_BYTES // (4 * len(head)))
     for start in range(0, len(trie.at), rows):
         some = slice(start, start + rows)
-        scores = _scores(teacher.model, hidden[some].to(head.dtype))
-        forbidden = _targets(trie, some, head)[2]
+        scores = scores_of(teacher.model, hidden[some].to(head.dtype))
+        forbidden = targets_of(trie, some, head)[2]
         if forbidden is not None:
             scores = scores.masked_fill(forbidden, float("-inf"))
         if vocabulary is not None:
@@ -253,7 +253,7 @@ class Distillation(CrossEntropy):
         if self.temperature == 1:
             return learner.summed(rows)
         trie, hidden = learner.hidden(rows)
-        with learner._autocast():
+        with learner.autocast():
             return summed_loss(learner.model, hidden / self.temperature, trie) * self.temperature**2
 
 
@@ -264,7 +264,7 @@ def temperature_fault(model: Any) -> str:
         return "its output layer has a bias"
     with torch.no_grad():
         large = 1000 * torch.arange(head.weight.shape[1], device=head.weight.device).cos().to(head.weight.dtype)[None]
-        whole, half = _scores(model, large), _scores(model, large / 2)
+        whole, half = scores_of(model, large), scores_of(model, large / 2)
     return "" if (2 * half - whole).norm() <= 1e-2 * whole.norm() else "it caps its scores"
 
 

@@ -1,8 +1,8 @@
 """Three small steps on the real model and rows, from which the memory and the time of the real steps follow.
 
 The steps are a sixteenth and a quarter of the largest real batch, so that a model that would not fit is told before it is tried.
-Memory grows in a straight line with the tokens that are computed at once, but for the scores of the vocabulary, whose memory ends at
-two chunks; time grows with the operations. Weights, gradients, random numbers and what the learner counts stay as they were.
+Memory grows in a straight line with the tokens that are computed at once, but for the scores of the vocabulary, whose memory has an
+end; time grows with the operations. Weights, gradients, random numbers and what the learner counts stay as they were.
 
 Not covered: validation, whose answers hold a cache of keys and values while nothing is trained; other processes on the machine.
 """
@@ -79,7 +79,7 @@ class Measured:
         packed_tokens: Of the largest batch.
         holes: How many times more memory passes of different sizes take in turn than the largest of them alone, at least 1.
         forward, backward: Growth over that in a batch, without scores of the vocabulary, by its tokens.
-        scores: Bytes of the vocabulary's scores, by the predictions of a batch.
+        vocabulary, precision: From which the bytes of scores follow; `leaves_holes` on a CPU.
         update_bytes: Growth in the optimiser's step.
         predictions_per_token: Of the largest batch.
     """
@@ -94,13 +94,21 @@ class Measured:
     holes: float
     forward: Line
     backward: Line
-    scores: Callable[[float], float]
+    vocabulary: int
+    precision: Precision
+    leaves_holes: bool
     update_bytes: int
     predictions_per_token: float
 
+    @property
+    def lines(self) -> dict[str, Line]:
+        """Both lines by name."""
+        return {"forward": self.forward, "backward": self.backward}
+
     def peak_at(self, packed_tokens: int) -> int:
         """The peak if a batch has so many tokens, in bytes."""
-        scores = self.scores(self.predictions_per_token * packed_tokens)
+        predictions = self.predictions_per_token * packed_tokens
+        scores = scores_bytes(self.vocabulary, predictions, self.precision, leaves_holes=self.leaves_holes)
         passes = max(self.forward.at(packed_tokens) + scores, self.backward.at(packed_tokens))
         growth = max(self.holes * passes, self.update_bytes)
         return round(self.held_bytes + self.state_bytes + growth)
@@ -133,12 +141,13 @@ def dry_run(
     with _untouched(learner, trained):
         small, large, holes = _tries(learner, largest, objective, trained if accumulates else [], clock)
         update_s = _update_seconds(trained, clock)
-    forward, backward = (
-        _line(small.counts, large.counts, (getattr(small, way), getattr(large, way))) for way in ("forward", "backward")
-    )
+    seconds = _step_seconds(learner, [[counts for _, counts in step] for step in steps], small, large) + update_s
+    tokens = sum(counts.before for step in steps for _, counts in step) / len(steps)
+    forward = _line(small.counts, large.counts, (small.forward, large.forward))
+    backward = _line(small.counts, large.counts, (small.backward, large.backward))
     measured = Measured(
-        seconds_per_step=_step_seconds(learner, [[counts for _, counts in step] for step in steps], small, large) + update_s,
-        tokens_per_s=0.0,
+        seconds_per_step=seconds,
+        tokens_per_s=tokens / seconds,
         peak_bytes=0,
         activation_bytes_per_token=max(forward.per_token, backward.per_token),
         held_bytes=small.held - (sizes if accumulates else 0),
@@ -147,16 +156,13 @@ def dry_run(
         holes=holes,
         forward=forward,
         backward=backward,
-        scores=lambda predictions: _scores(learner, predictions),
+        vocabulary=_vocabulary(learner),
+        precision=_precision(learner),
+        leaves_holes=learner.model.device.type == "cpu",
         update_bytes=_update_bytes(trained) + (0 if accumulates else sizes),
         predictions_per_token=largest[1].predictions / largest[1].computed,
     )
-    tokens = sum(counts.before for step in steps for _, counts in step) / len(steps)
-    return replace(
-        measured,
-        tokens_per_s=tokens / measured.seconds_per_step,
-        peak_bytes=measured.peak_at(measured.packed_tokens),
-    )
+    return replace(measured, peak_bytes=measured.peak_at(measured.packed_tokens))
 
 
 # --- what is to be computed ------------------------------------------------------------------------------------------------------
@@ -217,7 +223,7 @@ def _tries(
     standing: Sequence[Tensor],
     clock: Callable[[], float],
 ) -> tuple["_Pass", "_Pass", float]:
-    """A small pass and a larger one, if what the small one took leaves room for it; and how much more both take in turn than alone."""
+    """A small pass and, if that leaves room for it, a larger one; and how much more memory both take in turn than alone."""
     items, counts = largest
     parts = [_part(learner, items, max(LEAST_TOKENS, round(share * counts.computed))) for share in (SMALL, LARGE)]
     _make_room(standing, learner)
@@ -283,7 +289,7 @@ class _Passes:
         device = self.learner.model.device
         with self.learner.running():
             began = self.clock()
-            self.objective.summed(self.learner, items).backward()  # type: ignore[no-untyped-call]
+            self.objective.summed(self.learner, items).backward()
             _wait(device)
             seconds = self.clock() - began
         self._forget()
@@ -296,10 +302,11 @@ class _Passes:
             with Peak(self.learner.model.device) as forward:
                 loss = self.objective.summed(self.learner, items)
             with Peak(self.learner.model.device) as backward:
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 del loss
         self._forget()
-        scores = min(_scores(self.learner, counts.predictions, is_first=True), forward.growth)
+        scores = scores_bytes(_vocabulary(self.learner), counts.predictions, _precision(self.learner), leaves_holes=False)
+        scores = min(scores, forward.growth)
         return _Pass(counts, forward.held, forward.growth - scores, max(0, backward.most - forward.held), scores)
 
     def in_turn(self, parts: Sequence[Sequence[Item]], large: _Pass) -> tuple[tuple[float, ...], float]:
@@ -373,11 +380,13 @@ def _update_bytes(trained: Sequence[Tensor]) -> int:
 # --- from small to large ---------------------------------------------------------------------------------------------------------
 
 
-def _scores(learner: Learner, predictions: float, *, is_first: bool = False) -> float:
-    model = learner.model
-    leaves_holes = model.device.type == "cpu" and not is_first
-    precision: Precision = "bfloat16" if learner.precision == "bfloat16" else "float32"
-    return scores_bytes(model.get_output_embeddings().weight.shape[0], predictions, precision, leaves_holes=leaves_holes)
+def _vocabulary(learner: Learner) -> int:
+    return int(learner.model.get_output_embeddings().weight.shape[0])
+
+
+def _precision(learner: Learner) -> Precision:
+    is_short = learner.precision == "bfloat16" or learner.model.dtype == torch.bfloat16
+    return "bfloat16" if is_short else "float32"
 
 
 def _line(small: Counts, large: Counts, bytes_: tuple[float, float]) -> Line:
@@ -408,9 +417,13 @@ def _work(learner: Learner) -> Callable[[Counts], float]:
     model: Any = learner.model
     config = model.config.get_text_config(decoder=True)
     embedding = model.get_input_embeddings().weight.numel()
-    body = max(1, count_weights(model.get_decoder()) - embedding)
-    head = model.get_output_embeddings().weight.numel()
+    body: int = max(1, count_weights(model.get_decoder()) - embedding)
+    head: int = model.get_output_embeddings().weight.numel()
     heads = getattr(config, "num_attention_heads", 0)
     width = heads * (getattr(config, "head_dim", None) or config.hidden_size // max(1, heads))
-    attention = 2 * width * getattr(config, "num_hidden_layers", 0)
-    return lambda counts: body * counts.computed + head * counts.predictions + attention * counts.pairs
+    attention: int = 2 * width * getattr(config, "num_hidden_layers", 0)
+
+    def multiplications(counts: Counts) -> float:
+        return float(body * counts.computed + head * counts.predictions + attention * counts.pairs)
+
+    return multiplications

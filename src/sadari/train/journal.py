@@ -15,6 +15,9 @@ from sadari.train.trackers import Tracker
 
 Kind = Literal["step", "look"]
 
+LONGEST = 2**16
+"""Bytes of a line; what is longer is none of ours."""
+
 
 class Journal:
     """The log, and the trackers that hear the same.
@@ -77,8 +80,8 @@ class Journal:
         """Take up where the log ends; returns the name of its last run."""
         run, whole = None, 0
         file.seek(0)
-        for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
+        for number, line in enumerate(iter(lambda: file.readline(LONGEST), b""), 1):
+            if not line.endswith(b"\n") and len(line) < LONGEST:
                 break
             whole += len(line)
             try:
@@ -87,7 +90,7 @@ class Journal:
                     run, self._logged, self.seconds = entry["run"], {}, 0.0
                 else:
                     self._logged[entry["kind"]] = int(entry["step"])
-                    self.seconds = float(entry["seconds"])
+                    self.seconds = float(entry.get("seconds", self.seconds))
             except (ValueError, KeyError, TypeError) as error:
                 raise RunError(f"{file.name} line {number} is damaged ({error!r}). Move the file away and run again.") from error
         file.truncate(whole)

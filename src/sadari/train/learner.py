@@ -141,13 +141,13 @@ class Learner:
     def summed(self, rows: Sequence[Row]) -> Tensor:
         """Sum over learnt tokens of weight times cross-entropy, nats."""
         trie, hidden = self.hidden(rows)
-        with self._autocast():
+        with self.autocast():
             return summed_loss(self.model, hidden, trie)
 
     def log_probabilities(self, rows: Sequence[Row]) -> Tensor:
         """For each row the weighted sum of the log-probabilities of its learnt tokens, nats, shape (R,)."""
         trie, hidden = self.hidden(rows)
-        with self._autocast():
+        with self.autocast():
             losses = prediction_losses(self.model, hidden, trie)
         device = losses.device
         prediction_of, row_of = (torch.as_tensor(values, device=device) for values in (trie.prediction_of, trie.row_of))
@@ -159,7 +159,7 @@ class Learner:
         trie = build_trie(rows, share=self.share and self.is_trie)
         self.counted.before += trie.tokens_before
         self.counted.computed += len(trie)
-        with self._autocast(), self.running():
+        with self.autocast(), self.running():
             states = self._over_trie(trie) if self.is_trie else self._over_padded(rows)
         return trie, states[torch.as_tensor(trie.at, device=states.device)]
 
@@ -288,7 +288,7 @@ class Learner:
             cache.update(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1), layer)
         return cache
 
-    def _autocast(self) -> Any:
+    def autocast(self) -> Any:
         return torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
 
     def _probe(self) -> str:
@@ -309,10 +309,11 @@ class Learner:
         except Exception as error:  # whatever a layer makes of it
             if not self.is_trie:
                 raise TrainingError(
-                    f"a {type(self.model).__name__} gives no hidden states that could be learnt from ({_first_line(error)}). Choose "
-                    "another base model."
+                    f"a {type(self.model).__name__} gives no hidden states that could be learnt from ({_first_line(error)}). "
+                    "Choose another base model."
                 ) from error
-            return _first_line(error) if isinstance(error, ModelError) else f"its layers take no other attention ({_first_line(error)})"
+            fault = _first_line(error)
+            return fault if isinstance(error, ModelError) else f"its layers take no other attention ({fault})"
         finally:
             self.precision = precision
             self.model.train(was_training)

@@ -16,7 +16,10 @@ from torch import Tensor, nn
 
 @contextmanager
 def fused_lora(model: nn.Module) -> Iterator[None]:
-    """Within it, plain LoRA layers of `model` run fused; DoRA, dropout, several adapters, trained or quantised bases stay as in PEFT."""
+    """Within it, plain LoRA layers of `model` run fused.
+
+    DoRA, dropout, several adapters, bases that are trained or quantised, layers with a forward of their own stay as they are.
+    """
     fused = [module for module in model.modules() if _is_plain(module)]
     for module in fused:
         module.forward = partial(_forward, module)
@@ -59,9 +62,7 @@ class _LowRank(torch.autograd.Function):
     """x W^T + b + scaling * (x A^T) B^T, for a frozen W."""
 
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, down: Tensor, up: Tensor, scaling: float
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, down: Tensor, up: Tensor, scaling: float) -> Tensor:
         out = F.linear(x, weight, bias)
         low = x @ down.T
         out.addmm_(low, up.T, alpha=scaling)

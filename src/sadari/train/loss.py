@@ -27,7 +27,7 @@ def prediction_losses(model: Any, hidden: Tensor, trie: Trie) -> Tensor:
     rows = _chunk_rows(model)
     parts = []
     for start in range(0, len(trie.at), rows):
-        targets = _targets(trie, slice(start, start + rows), model.get_output_embeddings().weight)
+        targets = targets_of(trie, slice(start, start + rows), model.get_output_embeddings().weight)
         parts.append(checkpoint(_losses, model, hidden[start : start + rows], *targets, use_reentrant=False))
     return torch.cat(parts)
 
@@ -55,9 +55,7 @@ class _FusedLoss(torch.autograd.Function):
     """Output layer, cross-entropy and their gradient, chunk by chunk."""
 
     @staticmethod
-    def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, weights: Tensor, trie: Trie, rows: int
-    ) -> Tensor:
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, weights: Tensor, trie: Trie, rows: int) -> Tensor:
         needs_hidden, needs_weight, needs_bias = ctx.needs_input_grad[:3]
         layer = weight.to(hidden.dtype)
         grad_hidden = torch.empty_like(hidden) if needs_hidden else None
@@ -66,7 +64,7 @@ class _FusedLoss(torch.autograd.Function):
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         for start in range(0, len(hidden), rows):
             some = hidden[start : start + rows]
-            targets, shares, forbidden = _targets(trie, slice(start, start + rows), weight)
+            targets, shares, forbidden = targets_of(trie, slice(start, start + rows), weight)
             scores = F.linear(some, layer, None if bias is None else bias.to(hidden.dtype)).float()
             wanted = _wanted(scores, targets, shares, forbidden)
             largest = scores.amax(dim=1, keepdim=True)
@@ -98,7 +96,7 @@ class _FusedLoss(torch.autograd.Function):
 
 
 def _losses(model: Any, hidden: Tensor, targets: Tensor, shares: Tensor, forbidden: Tensor | None) -> Tensor:
-    scores = _scores(model, hidden)
+    scores = scores_of(model, hidden)
     wanted = _wanted(scores, targets, shares, forbidden)
     return scores.logsumexp(dim=1) * shares.sum(dim=1) - wanted[:, 0]
 
@@ -113,7 +111,7 @@ def _wanted(scores: Tensor, targets: Tensor, shares: Tensor, forbidden: Tensor |
     return (wanted * shares).sum(dim=1, keepdim=True)
 
 
-def _scores(model: Any, hidden: Tensor) -> Tensor:
+def scores_of(model: Any, hidden: Tensor) -> Tensor:
     """Scores of the vocabulary, float32, as the model itself makes them of hidden states."""
     if _is_plain(model):
         return model.get_output_embeddings()(hidden).float()  # type: ignore[no-any-return]
@@ -162,11 +160,11 @@ class _Given(tuple[Tensor]):
 
 
 def _chunk_rows(model: Any) -> int:
-    vocabulary = model.get_output_embeddings().weight.shape[0]
+    vocabulary: int = model.get_output_embeddings().weight.shape[0]
     return max(16, SCORES_BYTES // (4 * vocabulary))
 
 
-def _targets(trie: Trie, some: slice, head: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+def targets_of(trie: Trie, some: slice, head: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
     """Ids, shares and what is forbidden, of some predictions; None if all ids are free."""
     targets, shares = (torch.as_tensor(values[some], device=head.device) for values in (trie.targets, trie.shares))
     among = trie.among[some]

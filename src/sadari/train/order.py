@@ -164,7 +164,8 @@ def _job_of(order: Mapping[str, Any]) -> tuple[Job, Plan]:
 def _told_objective(objective: Objective) -> dict[str, Any]:
     if type(objective) not in OBJECTIVES:
         raise ConfigError(f"{type(objective).__name__} cannot be told to other processes. Start without torchrun.")
-    held = {f.name: getattr(objective, f.name) for f in fields(objective)} if is_dataclass(objective) else {}
+    names: list[str] = [f.name for f in fields(objective)] if is_dataclass(objective) else []
+    held = {name: getattr(objective, name) for name in names}
     return {"kind": type(objective).__name__, **{k: dict(v) if isinstance(v, Mapping) else v for k, v in held.items()}}
 
 
@@ -189,9 +190,13 @@ def _tell(message: Mapping[str, Any]) -> None:
 
 
 def _hear() -> dict[str, Any]:
+    """What the first process tells next; nothing if it is gone, of which it has said why."""
     length = torch.zeros((), dtype=torch.long)
-    dist.broadcast(length, 0)
-    data = torch.empty(int(length), dtype=torch.uint8)
-    dist.broadcast(data, 0)
+    try:
+        dist.broadcast(length, 0)
+        data = torch.empty(int(length), dtype=torch.uint8)
+        dist.broadcast(data, 0)
+    except RuntimeError:  # the connection was closed
+        return {}
     message: dict[str, Any] = json.loads(bytes(data.numpy()))
     return message

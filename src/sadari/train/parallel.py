@@ -15,7 +15,8 @@ Not covered:
   at validation and for saving;
 - four-bit weights, and learnt prompts, which are a few vectors before a whole model: an error says so;
 - halving `packed_tokens` when memory runs out: it runs out in one process while the others wait for it, so the fit ends instead;
-- plans by time know the speed of one process, and answers at looks are given by the first process alone.
+- plans by time know the speed of one process, and answers at looks are given by the first process alone;
+- `compile: true`, experts that only some rows reach, and NCCL: not tested.
 
 Source:
     Dividing weights, gradients and optimiser states: Rajbhandari et al. (2020), arXiv 1910.02054; Zhao et al. (2023),
@@ -181,8 +182,8 @@ class Shards:
 def divided(learner: Learner, parameters: Mapping[str, nn.Parameter]) -> Iterator[Shards]:
     """Within it the model lies divided among the processes; after it, it is whole in each of them. In a world of one, it just is.
 
-    Whatever held the parameters before holds their new values after. After an error they hold nothing: the processes may stand at
-    different places then, and cannot ask each other any more.
+    All processes begin with the first one's values of `parameters`. Whatever held the parameters before holds their new values
+    after. After an error they hold nothing: the processes may stand at different places then, and cannot ask each other any more.
 
     Raises:
         ConfigError: If the model cannot be divided.
@@ -201,6 +202,11 @@ def divided(learner: Learner, parameters: Mapping[str, nn.Parameter]) -> Iterato
 
 
 def require_divisible(learner: Learner) -> None:
+    """Refuse a model that cannot be divided.
+
+    Raises:
+        ConfigError: Says what to do instead.
+    """
     if learner.prefix is not None:
         raise ConfigError(
             "learnt prompts (prompt_tuning, prefix) are a few vectors before a whole model: there is nothing to divide. Start "

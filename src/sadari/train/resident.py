@@ -5,16 +5,14 @@ import os
 import re
 import sys
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import torch
 
 _PROC = Path("/proc/self")
+_GROUPS = Path("/sys/fs/cgroup")
 _LOOK_S = 0.002
 
 
@@ -87,7 +85,7 @@ def resident_bytes() -> int:
         import resource
 
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return most if sys.platform == "darwin" else 1024 * most
+        return int(most) if sys.platform == "darwin" else 1024 * most
 
 
 def give_back() -> None:
@@ -109,7 +107,7 @@ def available_bytes(device: torch.device) -> int:
     """Bytes that may be held besides those that are: what the machine, and the container if there is one, still gives."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
     found = re.search(r"MemAvailable:\s+(\d+) kB", _text(Path("/proc/meminfo")))
     free = 1024 * int(found[1]) if found else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") - resident_bytes()
     return max(0, min([free, *_rooms_of_containers()]))
@@ -117,13 +115,12 @@ def available_bytes(device: torch.device) -> int:
 
 def _rooms_of_containers() -> Iterator[int]:
     """What each control group of this process still lets it take; nothing where none is limited."""
-    root = Path("/sys/fs/cgroup")
     for line in _text(_PROC / "cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers not in ("", "memory"):
             continue
         limit, use = ("memory.max", "memory.current") if not controllers else ("memory.limit_in_bytes", "memory.usage_in_bytes")
-        top = root / controllers
+        top = _GROUPS / controllers
         # Inside a container its own group is often mounted at the top.
         for folder in (top / path.lstrip("/"), top):
             words = _text(folder / limit).strip(), _text(folder / use).strip()

@@ -31,7 +31,7 @@ class Row:
     ids: tuple[int, ...]
     weights: tuple[float, ...]
     among: tuple[tuple[int, ...], ...] = ()
-    soft: tuple[tuple[tuple[int, float], ...], ...] = ()
+    soft: Sequence[Sequence[tuple[int, float]]] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,8 @@ def build_trie(rows: Sequence[Row], *, share: bool = True) -> Trie:
     ids = np.empty(sum(lengths), dtype=np.int64)
     depth, end = np.empty_like(ids), np.empty_like(ids)
     predictions = _Predictions()
-    count, before = 0, ()
+    before: tuple[int, ...] = ()
+    count = 0
     held = 0  # tokens on `path`
     for index in order:
         row, length = rows[index], lengths[index]
