@@ -84,7 +84,7 @@ def reference(model: Any, rows: Sequence[Row], logits: Callable[[Tensor], Tensor
     """Mean loss and gradients of the rows, one by one."""
     model.zero_grad(set_to_none=True)
     loss = mean_loss(model, rows, logits)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     return loss.item(), gradients(model)
 
 

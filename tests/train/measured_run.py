@@ -1,7 +1,7 @@
 """One dry run and then the real steps, in a process of its own: `python measured_run.py '{"shape": ...}'` prints one line of JSON.
 
-Memory is that of the whole process, with the C library keeping what is freed, as in training. Seconds are those of the processor, so
-that other processes count less.
+Memory is that of the whole process, with the C library keeping what is freed, as in training. Seconds are those of the processor,
+so that other processes count less.
 """
 
 import json

@@ -100,7 +100,7 @@ def rows(count: int = 12, length: int = 40) -> list[Row]:
     made = []
     for i in range(count):
         ids = torch.randint(5, 400, (length,), generator=draw).tolist()
-        made.append(Row(str(i), tuple(ids), (0.0,) * 20 + (1.0,) * (length - 20)))
+        made.append(Row(str(i), (5 + i, *ids[1:]), (0.0,) * 20 + (1.0,) * (length - 20)))
     return made
 
 
@@ -165,7 +165,7 @@ def test_full_tuning_counts_five_times_its_weights(folder: Path) -> None:
 def test_gradients_that_do_not_fit_are_told_before_anything_is_tried(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     learner, parameters = learner_of(folder, "full", packed_tokens=100)
     monkeypatch.setattr(module, "available_bytes", lambda device: 1000)
-    with pytest.raises(TrainingError, match="gradients alone take .* Train fewer weights"):
+    with pytest.raises(TrainingError, match=r"gradients alone take .* Train fewer weights"):
         dry_run(learner, parameters, [[(row,) for row in rows()]])
 
 
@@ -176,7 +176,7 @@ def test_a_step_that_runs_out_of_memory_is_told_with_the_way_out(folder: Path, m
         raise MemoryError("no room")
 
     monkeypatch.setattr(learner, "summed", fail)
-    with pytest.raises(TrainingError, match="trial step of .* tokens .no room.* `qlora`"):
+    with pytest.raises(TrainingError, match=r"trial step of .* tokens .no room.* `qlora`"):
         dry_run(learner, parameters, [[(row,) for row in rows()]])
     assert all(p.grad is None for p in parameters.values())
 

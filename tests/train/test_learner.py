@@ -330,11 +330,11 @@ def own_logits(model: Any, table: Tensor, as_keys: bool) -> Callable[[Tensor], T
     def logits(ids: Tensor) -> Tensor:
         if not as_keys:
             vectors = torch.cat([table[None], model.get_input_embeddings()(ids)], dim=1)
-            return model(inputs_embeds=vectors).logits[:, P:]  # type: ignore[no-any-return]
+            return model(inputs_embeds=vectors).logits[:, P:]
         cache = DynamicCache()
         for layer, (keys, values) in enumerate(pairs_of(table)):
             cache.update(keys, values, layer)
-        return model(ids, past_key_values=cache).logits  # type: ignore[no-any-return]
+        return model(ids, past_key_values=cache).logits
 
     return logits
 

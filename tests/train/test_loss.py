@@ -44,14 +44,14 @@ def own_scores(model: Any, hidden: Tensor) -> Tensor:
     scores = model.lm_head(hidden)
     kind, config = model.config.model_type, model.config
     if kind == "granite":
-        return scores / config.logits_scaling  # type: ignore[no-any-return]
+        return scores / config.logits_scaling
     if kind == "hyperclovax":
-        return scores * config.logits_scaling  # type: ignore[no-any-return]
+        return scores * config.logits_scaling
     if kind == "cohere2":
-        return scores * config.logit_scale  # type: ignore[no-any-return]
+        return scores * config.logit_scale
     if kind == "gemma2":
-        return config.final_logit_softcapping * torch.tanh(scores / config.final_logit_softcapping)  # type: ignore[no-any-return]
-    return scores  # type: ignore[no-any-return]
+        return config.final_logit_softcapping * torch.tanh(scores / config.final_logit_softcapping)
+    return scores
 
 
 def by_hand(model: Any, hidden: Tensor, trie: Trie) -> Tensor:
@@ -70,7 +70,7 @@ def by_hand(model: Any, hidden: Tensor, trie: Trie) -> Tensor:
 def gradients(model: Any, hidden: Tensor, loss: Tensor) -> dict[str, Tensor]:
     model.zero_grad(set_to_none=True)
     hidden.grad = None
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     found = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
     assert hidden.grad is not None
     return {**found, "hidden": hidden.grad.clone()}
@@ -150,7 +150,7 @@ def test_in_bfloat16_scores_are_summed_in_float32(trie: Trie) -> None:
         found = summed_loss(model, hidden, trie)
     assert found.dtype == torch.float32
     assert found.item() == pytest.approx(expected.item(), rel=1e-2)
-    found.backward()  # type: ignore[no-untyped-call]
+    found.backward()
     assert hidden.grad is not None
     assert hidden.grad.dtype == torch.float32
 

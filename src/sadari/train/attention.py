@@ -99,7 +99,7 @@ class Layout:
             distance = depth[:, None] - torch.cat([torch.arange(self._prefix, device=self._device), depth])[None, :]
             seen = F.pad(seen, (self._prefix, 0), value=True)
             self._masks[window] = (seen if window is None else seen & (distance < window))[None, None]
-        return self._masks[window]  # type: ignore[no-any-return]
+        return self._masks[window]
 
     def block_mask(self, window: int | None) -> Any:
         """The same for FlexAttention."""
@@ -256,7 +256,7 @@ class _ByPieces(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value, out, total = ctx.saved_tensors
         grads = tuple(torch.zeros_like(t) for t in (query, key, value))
         for piece in ctx.pieces:

@@ -189,7 +189,7 @@ class Learner:
             for batch in self.cut(items):
                 part = objective.summed(self, [items[i] for i in batch]) / total
                 if torch.is_grad_enabled():
-                    part.backward()  # type: ignore[no-untyped-call]
+                    part.backward()
                 loss += float(part.detach())
         return loss
 

@@ -49,9 +49,9 @@ def _is_plain(module: Any) -> bool:
 def _forward(module: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     base = module.base_layer
     if module.disable_adapters:
-        return base(x)  # type: ignore[no-any-return]
+        return base(x)
     if args or kwargs or torch.is_autocast_enabled(x.device.type):
-        return type(module).forward(module, x, *args, **kwargs)  # type: ignore[no-any-return]
+        return type(module).forward(module, x, *args, **kwargs)
     name = module.active_adapters[0]
     down, up = module.lora_A[name].weight, module.lora_B[name].weight
     out: Tensor = _LowRank.apply(x.reshape(-1, x.shape[-1]), base.weight, base.bias, down, up, module.scaling[name])
@@ -71,7 +71,7 @@ class _LowRank(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, down, up, low = ctx.saved_tensors
         grad_low = (grad @ up).mul_(ctx.scaling)
         grad_up = (grad.T @ low).mul_(ctx.scaling)

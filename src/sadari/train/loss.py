@@ -89,7 +89,7 @@ class _FusedLoss(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         grads = tuple(None if g is None else g.mul_(grad.to(g.dtype)) for g in ctx.grads)
         del ctx.grads
         return (*grads, None, None, None)
@@ -114,7 +114,7 @@ def _wanted(scores: Tensor, targets: Tensor, shares: Tensor, forbidden: Tensor |
 def scores_of(model: Any, hidden: Tensor) -> Tensor:
     """Scores of the vocabulary, float32, as the model itself makes them of hidden states."""
     if _is_plain(model):
-        return model.get_output_embeddings()(hidden).float()  # type: ignore[no-any-return]
+        return model.get_output_embeddings()(hidden).float()
     return _own_scores(model, hidden)
 
 
@@ -145,7 +145,7 @@ def _own_scores(model: Any, hidden: Tensor) -> Tensor:
     decoder.forward = lambda *args, **kwargs: _Given((hidden[None],))
     try:
         ids = torch.zeros(1, len(hidden), dtype=torch.long, device=hidden.device)
-        return model(input_ids=ids, use_cache=False).logits[0].float()  # type: ignore[no-any-return]
+        return model(input_ids=ids, use_cache=False).logits[0].float()
     finally:
         del decoder.forward
         if before is not None:

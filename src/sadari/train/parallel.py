@@ -33,9 +33,6 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
 
 from sadari.errors import ConfigError, TrainingError
 from sadari.model.bottleneck import blocks_of
@@ -260,6 +257,9 @@ class _Weights:
 
     def divide(self) -> Any:
         """Divide; returns the module that has to be called whenever weights are needed."""
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard  # takes a second, which a world of one does not wait for
+
         mesh = init_device_mesh(self._model.device.type, (dist.get_world_size(),))
         shells = [_Block(block) for block in self._originals]
         for i, shell in enumerate(shells):
@@ -277,7 +277,9 @@ class _Weights:
 
     @contextmanager
     def put_together(self, root: Any) -> Iterator[None]:
-        parts = [module for module in root.modules() if isinstance(module, FSDPModule)]
+        from torch.distributed.fsdp import FSDPModule
+
+        parts: list[Any] = [module for module in root.modules() if isinstance(module, FSDPModule)]
         shells = list(self._blocks)
         for part in parts:
             part.unshard()
@@ -355,8 +357,9 @@ def full(value: Any, *, keep: bool = True) -> Any:
     Args:
         keep: False takes part without keeping what is put together: it is None then.
     """
-    if isinstance(value, DTensor):
-        whole = value.detach().full_tensor()
+    if isinstance(value, Tensor) and _is_divided(value):
+        part: Any = value.detach()
+        whole = part.full_tensor()
         return whole.cpu() if keep else None
     if isinstance(value, Mapping):
         return {key: full(held, keep=keep) for key, held in value.items()}
@@ -383,8 +386,19 @@ def fill_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> N
 
 def _like(parameter: Tensor, value: Tensor) -> Tensor:
     """A whole tensor, divided as a parameter is. Each process cuts out its own part."""
-    if not isinstance(parameter, DTensor):
+    if not _is_divided(parameter):
         return value
+    from torch.distributed.tensor import distribute_tensor
+
     whole = value.detach().to(parameter.device)
-    found: Tensor = distribute_tensor(whole, parameter.device_mesh, parameter.placements, src_data_rank=None)
+    like: Any = parameter
+    found: Tensor = distribute_tensor(whole, like.device_mesh, like.placements, src_data_rank=None)
     return found
+
+
+def _is_divided(tensor: Tensor) -> bool:
+    if not dist.is_initialized():
+        return False
+    from torch.distributed.tensor import DTensor
+
+    return isinstance(tensor, DTensor)

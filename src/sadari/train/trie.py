@@ -145,7 +145,7 @@ class _Predictions:
             if weight <= 0:
                 continue
             soft = row.soft[place] if row.soft else ()
-            targets = soft or ((row.ids[place], 1.0),)
+            targets = tuple(soft) or ((row.ids[place], 1.0),)
             key = (int(path[place - 1]), targets, row.among[place] if row.among else ())
             self._entries.append((index, self._index.setdefault(key, len(self._index)), weight))
 
