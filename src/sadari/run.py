@@ -139,6 +139,8 @@ def _climb_in(folder: Path, task: Task, options: ClimbOptions, tell: Tell) -> It
             seed=task.seed,
             time_budget_s=None if budget_s is None else time_share(name, task.ladder) * budget_s,
             tell=lambda line: tell(f"{name}: {line}"),
+            price_per_hour=task.money.gpu_hour if device_of(start) == "accelerator" else task.money.machine_hour,
+            currency=task.money.currency,
             find_personal=lambda text: [found.kind for found in find_personal(text)],
         )
 

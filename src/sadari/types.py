@@ -480,6 +480,7 @@ class Workshop:
         time_budget_s: Wall seconds this rung may use for building; None for no limit. Tuning turns it into steps before it
             starts, by measured speed, so that an interrupted climb repeats the same steps.
         tell: Takes a line of live progress.
+        price_per_hour: Of the machine that trains, in `currency`; None if it is not priced.
         find_personal: Names the kinds of personal data in a text, for rungs that send rows elsewhere; None where nobody looks.
     """
 
@@ -494,6 +495,8 @@ class Workshop:
     seed: int = 0
     time_budget_s: float | None = None
     tell: Callable[[str], None] = field(default=lambda line: None)
+    price_per_hour: float | None = None
+    currency: str = "KRW"
     find_personal: Callable[[str], Sequence[str]] | None = None
 
 

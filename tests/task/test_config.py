@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from sadari.errors import ConfigError
-from sadari.task import IMPLEMENTED_RUNGS, TaskConfig, load_config, parse_duration
+from sadari.task import TaskConfig, load_config, parse_duration
 
 LEAST = "goal: 답한다\nexamples: {train: a.jsonl, test: b.jsonl}\n"
 
@@ -23,7 +23,7 @@ def problems_of(tmp_path: Path, text: str) -> str:
 def test_goal_and_examples_are_enough(tmp_path: Path) -> None:
     config = config_of(tmp_path)
     assert (config.model, config.answer_language, config.seed, config.leaks.exact) == ("mini", "ko", 0, "stop")
-    assert tuple(rung.name for rung in config.ladder) == IMPLEMENTED_RUNGS
+    assert tuple(rung.name for rung in config.ladder) == ("prompt", "retrieval", "lora", "full")
     assert (config.money.currency, config.money.machine_hour, config.money.horizon_months) == ("KRW", None, 12)
     assert (config.score.by, config.score.target, config.score.min_gain) == ("auto", None, 0)
 
@@ -76,8 +76,8 @@ def test_times_are_read_with_their_units(text: object, seconds: float) -> None:
         ("budget: {time: later}\n", "budget.time: `later` is no time. Write it as 90s, 20m, 2h"),
         ("score: {by: labels}\n", "Did you mean `label`?"),
         ("score: {target: 90}\n", "score.target: input should be less than or equal to 1, but is 90"),
-        ("ladder: [lorra]\n", "ladder.0: `lorra` is no rung. Did you mean `lora`? Implemented are: prompt, retrieval, lora, full"),
-        ("ladder: [qlora]\n", "`qlora` is planned but not implemented yet. Implemented are: prompt"),
+        ("ladder: [lorra]\n", "ladder.0: `lorra` is no rung. Did you mean `lora`? Implemented are: prompt, retrieval, prompt_tuning"),
+        ("ladder: [prune]\n", "`prune` is planned but not implemented yet. Implemented are: prompt"),
         ("ladder: [baseline]\n", "the baseline is always measured first: remove it"),
         ("ladder: [lora, lora]\n", "`ladder` lists lora twice"),
         ("ladder: [{lora: {rank: 1}, full: }]\n", "Start a new list item for each"),

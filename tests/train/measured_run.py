@@ -1,4 +1,4 @@
-"""One dry run and then the real steps, in a process of its own: `python measured_run.py '{"shape": ...}'` prints one line of JSON.
+"""One dry run and then the real loop, in a process of its own: `python measured_run.py '{"shape": ...}'` prints one line of JSON.
 
 Memory is that of the whole process, with the C library keeping what is freed, as in training. Seconds are those of the processor,
 so that other processes count less.
@@ -8,7 +8,9 @@ import json
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,10 @@ import transformers
 
 from sadari.train.config import AdapterConfig, FullConfig, LoraConfig, SoftPromptConfig, TuneConfig
 from sadari.train.dry_run import dry_run
+from sadari.train.execution import execution_of
+from sadari.train.job import Job, Plan
 from sadari.train.learner import Learner
+from sadari.train.loop import fit
 from sadari.train.methods import attach
 from sadari.train.resident import Peak, give_back, resident_bytes
 from sadari.train.rows import Row
@@ -37,7 +42,7 @@ CONFIGS: dict[str, type[TuneConfig]] = {
 
 @dataclass(frozen=True)
 class Combination:
-    """What is run: `rows` rows a step, of `shared` tokens in common, up to `asked` of their own and `said` to learn."""
+    """What is run: steps of about `rows` rows, of `shared` tokens in common, up to `asked` of their own and `said` to learn."""
 
     shape: str
     method: Any
@@ -74,43 +79,33 @@ def run(combination: Combination) -> dict[str, float]:
     """What was said and what was found: bytes above those of the process before the model was made, and seconds of a step."""
     before = resident_bytes()
     model = build(combination.shape)
-    config = CONFIGS[combination.method].model_validate(dict(combination.config))
+    rows = rows_of(combination, model.config.vocab_size)
+    own = sum(len(row.ids) - combination.shared for row in rows)
+    tokens = combination.shared + own // 2 + combination.asked + combination.said  # two steps an epoch
+    settings = {"batch_tokens": tokens, "epochs": combination.steps / 2, "looks": 2, **dict(combination.config)}
+    config = CONFIGS[combination.method].model_validate(settings)
     attached = attach(combination.method, model, config, seed=0)
-    if config.checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    model.train()
     give_back()
     learner = Learner(model, prefix=attached.prefix, packed_tokens=combination.packed_tokens)
-    rows = rows_of(combination, model.config.vocab_size)
-    steps = [[(row,) for row in rows[at : at + combination.rows]] for at in (0, combination.rows)]
-    began = time.process_time()
-    said = dry_run(learner, attached.parameters, steps, clock=time.process_time)
-    dry_s = time.process_time() - began
-    peak, seconds = _train(learner, list(attached.parameters.values()), [steps[i % 2] for i in range(combination.steps)])
+    with TemporaryDirectory() as folder:
+        job = Job(learner, attached.parameters, [(row,) for row in rows], config, Path(folder), seed=0)
+        began = time.process_time()
+        said = dry_run(learner, attached.parameters, job.steps(), running=execution_of(learner, config), clock=time.process_time)
+        dry_s = time.process_time() - began
+        with Peak(torch.device("cpu")) as peak:
+            fit(job, Plan(combination.steps, 1e-4, config.epochs, "max_steps"), lambda: (0.0, 0.0))
+        steps = [json.loads(line) for line in (Path(folder) / "train.jsonl").read_text().splitlines()]
+    seconds = [step["step_seconds"] for step in steps if "step_seconds" in step]
     return {
         "said_bytes": said.peak_bytes - before,
-        "found_bytes": peak - before,
+        "found_bytes": peak.most - before,
         "said_s": said.seconds_per_step,
         "found_s": fmean(seconds[1:]),
         "dry_s": dry_s,
     }
 
 
-def _train(learner: Learner, parameters: list[torch.nn.Parameter], steps: list[Any]) -> tuple[int, list[float]]:
-    optimizer = torch.optim.AdamW(parameters)
-    best, seconds = [], []
-    with Peak(torch.device("cpu")) as peak:
-        for items in steps:
-            began = time.process_time()
-            learner.step(items)
-            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            seconds.append(time.process_time() - began)
-            best = best or [p.detach().clone() for p in parameters]
-    return peak.most, seconds
-
-
 if __name__ == "__main__":
+    time.perf_counter = time.process_time  # by which the loop times its steps
     told = json.loads(sys.argv[1])
     print(json.dumps(run(Combination(**{**told, "config": tuple(map(tuple, told.get("config", ())))}))))

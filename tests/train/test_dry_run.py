@@ -152,14 +152,14 @@ def test_two_points_make_a_line_that_never_falls() -> None:
     assert module._line(small, large, (50.0, 400.0)) == Line(0.0, 1.0)
 
 
-def test_full_tuning_counts_five_times_its_weights(folder: Path) -> None:
+def test_full_tuning_counts_gradients_and_moments_beside_its_weights(folder: Path) -> None:
     learner, parameters = learner_of(folder, "full", packed_tokens=100)
     sizes = sum(4 * p.numel() for p in parameters.values())
     items = [(row,) for row in rows()]
-    # Gradients stand beside moments and the best look where a step has several batches.
-    assert dry_run(learner, parameters, [items]).state_bytes == 4 * sizes
-    learner.packed_tokens = 8192
+    # Gradients stand beside moments where a step has several batches.
     assert dry_run(learner, parameters, [items]).state_bytes == 3 * sizes
+    learner.packed_tokens = 8192
+    assert dry_run(learner, parameters, [items]).state_bytes == 2 * sizes
 
 
 def test_gradients_that_do_not_fit_are_told_before_anything_is_tried(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,7 +210,7 @@ def test_ways_that_were_not_tried_follow_in_proportion_to_their_sizes() -> None:
         vocabulary=64,
         precision="float32",
         leaves_holes=True,
-        update_bytes=0,
+        between_bytes=0,
         predictions_per_token=0.0,
     )
     measured = replace(measured, peak_bytes=measured.peak_at(1000))

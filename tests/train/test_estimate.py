@@ -109,10 +109,10 @@ def test_checkpointing_keeps_the_input_of_each_layer_and_one_layer() -> None:
     assert spared == 28 * 2048 + layer / 28
 
 
-def test_a_weight_that_is_trained_takes_twenty_bytes() -> None:
+def test_a_weight_that_is_trained_takes_sixteen_bytes() -> None:
     shape = ModelShape(1, 1, 1, 1, 1, 1, stated=1_000_000)
     memory = step_memory(shape, "full", Step(0, accumulates=True))
-    assert memory.total - memory.overhead == 20_000_000
+    assert memory.total - memory.overhead == 16_000_000
 
 
 def test_scores_stop_growing_with_the_predictions() -> None:

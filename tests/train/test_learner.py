@@ -123,9 +123,9 @@ def test_rows_beyond_the_first_context_of_a_stretched_rotation_go_by_themselves(
         "short_factor": [1.0] * 4,
         "long_factor": [3.0] * 4,
         "factor": 32.0,
-        "original_max_position_embeddings": 16,
     }
-    assert_exact(Learner(tiny("phi3", rope_parameters=stretched, sliding_window=None)), ROWS)
+    model = tiny("phi3", rope_parameters=stretched, original_max_position_embeddings=16, sliding_window=None)
+    assert_exact(Learner(model), ROWS)
 
 
 # --- falling back ------------------------------------------------------------------------------------------------------

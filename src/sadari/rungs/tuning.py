@@ -15,6 +15,7 @@ from sadari.measure.scorers import score_answers
 from sadari.model.chat import encode
 from sadari.model.local import LocalModel
 from sadari.model.prefix import VirtualPrefix
+from sadari.model.shape import shape_of
 from sadari.prompt import compose
 from sadari.rungs.retrieval import SENTENCE, grounded
 from sadari.rungs.search import with_threshold
@@ -29,11 +30,14 @@ from sadari.train import (
     Trained,
     TuneConfig,
     attach,
-    fit,
     make_plan,
     precision_for,
     save_model,
 )
+from sadari.train.advice import Advice, needs_by_trial
+from sadari.train.dry_run import dry_run
+from sadari.train.order import Start, fit_together
+from sadari.train.resident import available_bytes, held_bytes
 from sadari.types import Example, Message, Model, Retrieval, System, Workshop
 
 TUNED_RETRIEVAL = Retrieval("documents", 1)
@@ -151,7 +155,19 @@ class Bench:
         """
         config, workshop = self.config, self.workshop
         learner = self.learner()
-        job = Job(learner, self.attached.parameters, items, config, self.workdir, workshop.seed, objective, tell=workshop.tell)
+        job = Job(
+            learner,
+            self.attached.parameters,
+            items,
+            config,
+            self.workdir,
+            workshop.seed,
+            objective,
+            price_per_hour=workshop.price_per_hour,
+            tell=workshop.tell,
+        )
+        advice = kept(self.workdir / "estimate.json", Advice, lambda: self._advice(job))
+        workshop.tell(advice.in_words(workshop.language))
         plan = kept(self.workdir / "plan.json", Plan, lambda: self._plan(job))
         share = f"{self.attached.trainable:,} of {self.attached.total:,} parameters ({self.attached.share:.2%})"
         workshop.tell(f"{share}, {len(items)} rows, {plan.steps} steps, {learner.way}")
@@ -164,7 +180,7 @@ class Bench:
             scores = score_answers(workshop.scorer, list(zip(validation, answers, strict=True)))
             return fmean(score.value for score in scores), learner.mean_loss(held_out, objective)
 
-        done = fit(job, plan, look)
+        done = fit_together(job, plan, look, Start(self.system.model, self.system.precision, self.method))
         if self.attached.is_identity() or learner.mean_loss(held_out, objective) == before:
             raise TrainingError(
                 f"after {plan.steps} steps the model answers as it did before. Raise `learning_rate` (it was "
@@ -177,6 +193,18 @@ class Bench:
             f"best look at step {done.best_step}: validation {done.best_score:.3f}",
         )
         return Fitted(self._saved(), done, notes)
+
+    def _advice(self, job: Job) -> Advice:
+        """Whether it fits, how long it takes and what it costs, from three small steps that are thrown away."""
+        model = self.attached.model
+        steps = job.steps()[: job.config.max_steps]
+        measured = dry_run(job.learner, job.parameters, steps, objective=job.objective)
+        width = next(p.element_size() for p in model.parameters())
+        needs = needs_by_trial(measured, shape_of(model), self.method, self.config, width)
+        workshop = self.workshop
+        return Advice(
+            needs, held_bytes(model.device) + available_bytes(model.device), len(steps), workshop.price_per_hour, workshop.currency
+        )
 
     def _plan(self, job: Job) -> Plan:
         budget = self.workshop.time_budget_s
@@ -208,6 +236,7 @@ def learner_of(model: Any, config: TuneConfig, workshop: Workshop, prefix: Virtu
         prefix,
         share=config.share_prefixes,
         precision=precision_for(config, model.device),
+        fuse=not config.compile,
         tell=workshop.tell,
     )
 

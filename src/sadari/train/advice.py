@@ -158,7 +158,7 @@ def _as_if(
         measured,
         held_bytes=round(max(0.0, held)),
         state_bytes=round(measured.state_bytes * of_tried),
-        update_bytes=round(measured.update_bytes * of_tried),
+        between_bytes=round(measured.between_bytes * of_tried),
         precision=arithmetic,
         **lines,  # type: ignore[arg-type]
     )

@@ -22,7 +22,9 @@ class TuneConfig(BaseModel, frozen=True, extra="forbid"):
     max_rows: int | None = Field(
         None, ge=2, description="Training rows used at most, drawn with the task's seed; the report says how many."
     )
-    batch_tokens: int = Field(2048, ge=64, description="Tokens of the rows of one step, each row counted in full.")
+    batch_tokens: int = Field(
+        2048, ge=64, description="Tokens of the rows of one step; the beginning that all rows share counts once."
+    )
     packed_tokens: int = Field(
         8192,
         ge=64,
@@ -44,7 +46,9 @@ class TuneConfig(BaseModel, frozen=True, extra="forbid"):
     precision: Precision = Field(
         "auto", description="Of the arithmetic; `auto` is bfloat16 where the hardware multiplies it faster, else float32."
     )
-    checkpointing: bool = Field(False, description="Recompute activations instead of keeping them: less memory, a third slower.")
+    checkpointing: bool = Field(
+        False, description="Recompute activations instead of keeping them: less memory, a third to a half slower."
+    )
     compile: bool = Field(False, description="Compile the model with torch.compile: minutes at the start, faster steps after.")
     report_to: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = Field(
         (), description="Trackers told beside the JSONL log, which is always written."

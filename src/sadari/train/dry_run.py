@@ -1,6 +1,7 @@
 """Three small steps on the real model and rows, from which the memory and the time of the real steps follow.
 
-The steps are a sixteenth and a quarter of the largest real batch, so that a model that would not fit is told before it is tried.
+The steps are a sixteenth and a quarter of the largest real batch, so that a model that would not fit is told before it is tried;
+of batches below two thousand tokens they are more.
 Memory grows in a straight line with the tokens that are computed at once, but for the scores of the vocabulary, whose memory has an
 end; time grows with the operations. Weights, gradients, random numbers and what the learner counts stay as they were.
 
@@ -9,7 +10,7 @@ Not covered: validation, whose answers hold a cache of keys and values while not
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
@@ -18,14 +19,17 @@ import torch
 from torch import Tensor
 
 from sadari.errors import TrainingError
-from sadari.train.batching import Item, cut
+from sadari.train.batching import Item
 from sadari.train.estimate import Precision, scores_bytes
 from sadari.train.learner import Counted, CrossEntropy, Learner, Objective
 from sadari.train.memory import is_out_of_memory
 from sadari.train.methods.attached import count_weights
+from sadari.train.randomness import random_state, restore_random_state
 from sadari.train.resident import Peak, available_bytes
 from sadari.train.rows import Row
 from sadari.train.trie import build_trie, needed
+
+Running = Callable[[], AbstractContextManager[None]]
 
 SMALL, LARGE = 1 / 16, 1 / 4
 """Of the tokens of the largest batch, the sizes that are tried."""
@@ -33,8 +37,8 @@ SMALL, LARGE = 1 / 16, 1 / 4
 REPEATS = 2
 """How often both sizes are timed."""
 
-LEAST_TOKENS = 48
-"""Smallest size that is tried."""
+LEAST = 96, 512
+"""Fewest tokens that are tried, if there are as many: less tells nothing of what each token takes."""
 
 LOOKED_AT = 16
 """Steps, evenly spaced, whose batches are counted."""
@@ -75,12 +79,12 @@ class Measured:
         peak_bytes: The most that the process holds during training, on CUDA the most that torch's allocator holds.
         activation_bytes_per_token: What a step keeps and passes through for each token computed.
         held_bytes: Before training: the model and all else.
-        state_bytes: What stands all the time in training: moments, the best look, and gradients if a step has several batches.
+        state_bytes: What stands all the time in training: moments, and gradients if a step has several batches.
         packed_tokens: Of the largest batch.
         holes: How many times more memory passes of different sizes take in turn than the largest of them alone, at least 1.
         forward, backward: Growth over that in a batch, without scores of the vocabulary, by its tokens.
         vocabulary, precision: From which the bytes of scores follow; `leaves_holes` on a CPU.
-        update_bytes: Growth in the optimiser's step.
+        between_bytes: Growth between passes: gradients, or the weights of the best look when they are read.
         predictions_per_token: Of the largest batch.
     """
 
@@ -97,7 +101,7 @@ class Measured:
     vocabulary: int
     precision: Precision
     leaves_holes: bool
-    update_bytes: int
+    between_bytes: int
     predictions_per_token: float
 
     @property
@@ -110,7 +114,7 @@ class Measured:
         predictions = self.predictions_per_token * packed_tokens
         scores = scores_bytes(self.vocabulary, predictions, self.precision, leaves_holes=self.leaves_holes)
         passes = max(self.forward.at(packed_tokens) + scores, self.backward.at(packed_tokens))
-        growth = max(self.holes * passes, self.update_bytes)
+        growth = max(self.holes * passes, self.between_bytes)
         return round(self.held_bytes + self.state_bytes + growth)
 
 
@@ -120,13 +124,15 @@ def dry_run(
     steps_items: Sequence[Sequence[Item]],
     *,
     objective: Objective | None = None,
+    running: Running = nullcontext,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Measured:
     """Try small steps and tell what the real ones take.
 
     Args:
         parameters: What is trained, by name (`Attached.parameters`).
-        steps_items: The items of every step of the run, at least one step.
+        steps_items: The items of every step of the run (`Job.steps()`), at least one step.
+        running: Gives contexts in which the blocks run as they will (`execution_of`).
         clock: Seconds; `time.process_time` leaves out what other processes take, and is right with one thread.
 
     Raises:
@@ -136,10 +142,11 @@ def dry_run(
     steps = [_batches(learner, items) for items in _some_steps(steps_items)]
     largest = max((batch for step in steps for batch in step), key=lambda batch: batch[1].computed)
     trained = list(parameters.values())
-    sizes = sum(p.numel() * p.element_size() for p in trained)
+    sizes = sum(map(_bytes, trained))
     accumulates = any(len(step) > 1 for step in steps)
-    with _untouched(learner, trained):
-        small, large, holes = _tries(learner, largest, objective, trained if accumulates else [], clock)
+    with _untouched(learner, trained), running():
+        passes = _Passes(learner, objective, trained if accumulates else (), clock)
+        small, large, holes = passes.tries(*largest)
         update_s = _update_seconds(trained, clock)
     seconds = _step_seconds(learner, [[counts for _, counts in step] for step in steps], small, large) + update_s
     tokens = sum(counts.before for step in steps for _, counts in step) / len(steps)
@@ -151,7 +158,7 @@ def dry_run(
         peak_bytes=0,
         activation_bytes_per_token=max(forward.per_token, backward.per_token),
         held_bytes=small.held - (sizes if accumulates else 0),
-        state_bytes=(4 if accumulates else 3) * sizes,
+        state_bytes=(3 if accumulates else 2) * sizes,
         packed_tokens=largest[1].computed,
         holes=holes,
         forward=forward,
@@ -159,7 +166,7 @@ def dry_run(
         vocabulary=_vocabulary(learner),
         precision=_precision(learner),
         leaves_holes=learner.model.device.type == "cpu",
-        update_bytes=_update_bytes(trained) + (0 if accumulates else sizes),
+        between_bytes=0 if accumulates else sizes,
         predictions_per_token=largest[1].predictions / largest[1].computed,
     )
     return replace(measured, peak_bytes=measured.peak_at(measured.packed_tokens))
@@ -177,8 +184,7 @@ def _some_steps(steps_items: Sequence[Sequence[Item]]) -> list[Sequence[Item]]:
 
 
 def _batches(learner: Learner, items: Sequence[Item]) -> list[tuple[list[Item], Counts]]:
-    share = learner.share and learner.is_trie
-    batches = [[items[i] for i in batch] for batch in cut(items, learner.packed_tokens, share=share)]
+    batches = [[items[i] for i in batch] for batch in learner.cut(items)]
     return [(batch, _counts(learner, batch)) for batch in batches]
 
 
@@ -216,48 +222,6 @@ def _end(row: Row, tokens: int) -> Row:
 # --- trying ----------------------------------------------------------------------------------------------------------------------
 
 
-def _tries(
-    learner: Learner,
-    largest: tuple[Sequence[Item], Counts],
-    objective: Objective,
-    standing: Sequence[Tensor],
-    clock: Callable[[], float],
-) -> tuple["_Pass", "_Pass", float]:
-    """A small pass and, if that leaves room for it, a larger one; and how much more memory both take in turn than alone."""
-    items, counts = largest
-    parts = [_part(learner, items, max(LEAST_TOKENS, round(share * counts.computed))) for share in (SMALL, LARGE)]
-    _make_room(standing, learner)
-    passes = _Passes(learner, objective, bool(standing), clock)
-    try:
-        passes.run(parts[0])  # what is computed first is slow, and loads what is loaded late
-        small = passes.measured(parts[0])
-        wanted = _counts(learner, parts[1]).computed / small.counts.computed * max(small.forward, small.backward) + small.scores
-        if wanted > available_bytes(learner.model.device):
-            return small, small, 1.0
-        large = passes.measured(parts[1])
-        seconds, holes = passes.in_turn(parts, large)
-        return replace(small, seconds=seconds[0]), replace(large, seconds=seconds[1]), holes
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise TrainingError(
-            f"memory ran out in a trial step of {_counts(learner, parts[0]).computed} tokens ({str(error).splitlines()[0]}). "
-            "Take a smaller model, or train with `qlora`."
-        ) from error
-
-
-def _make_room(standing: Sequence[Tensor], learner: Learner) -> None:
-    """Gradients that stand while the next batch is computed."""
-    wanted, left = sum(p.numel() * p.element_size() for p in standing), available_bytes(learner.model.device)
-    if wanted > left:
-        raise TrainingError(
-            f"the gradients alone take {wanted / 2**30:.1f} GiB, and {left / 2**30:.1f} GiB are free. "
-            "Train fewer weights (`lora`, or `full` with `last_layers`), or take a smaller model."
-        )
-    for parameter in standing:
-        parameter.grad = torch.zeros_like(parameter)
-
-
 @dataclass(frozen=True, slots=True)
 class _Pass:
     """One forward and backward pass: what it took above `held`, in bytes; scores of the vocabulary are not in `forward`."""
@@ -277,12 +241,44 @@ class _Pass:
 
 @dataclass(frozen=True, slots=True)
 class _Passes:
-    """Runs passes; `accumulates` keeps their gradients."""
+    """Runs passes; `standing` are parameters whose gradients stand while the next batch is computed."""
 
     learner: Learner
     objective: Objective
-    accumulates: bool
+    standing: Sequence[Tensor]
     clock: Callable[[], float]
+
+    def tries(self, items: Sequence[Item], counts: Counts) -> tuple[_Pass, _Pass, float]:
+        """A small pass and, if that leaves room for it, a larger one; and how much more memory both take in turn than alone."""
+        sizes = (max(round(share * counts.computed), least) for share, least in zip((SMALL, LARGE), LEAST, strict=True))
+        parts = [_part(self.learner, items, size) for size in sizes]
+        self._make_room()
+        try:
+            self.run(parts[0])  # what is computed first is slow, and loads what is loaded late
+            small = self.measured(parts[0])
+            wanted = _counts(self.learner, parts[1]).computed / small.counts.computed * small.most
+            if wanted > available_bytes(self.learner.model.device):
+                return small, small, 1.0
+            large = self.measured(parts[1])
+            seconds, holes = self.in_turn(parts, large)
+            return replace(small, seconds=seconds[0]), replace(large, seconds=seconds[1]), holes
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise TrainingError(
+                f"memory ran out in a trial step of {_counts(self.learner, parts[0]).computed} tokens "
+                f"({str(error).splitlines()[0]}). Take a smaller model, or train with `qlora`."
+            ) from error
+
+    def _make_room(self) -> None:
+        wanted, left = sum(map(_bytes, self.standing)), available_bytes(self.learner.model.device)
+        if wanted > left:
+            raise TrainingError(
+                f"the gradients alone take {wanted / 2**30:.1f} GiB, and {left / 2**30:.1f} GiB are free. "
+                "Train fewer weights (`lora`, or `full` with `last_layers`), or take a smaller model."
+            )
+        for parameter in self.standing:
+            parameter.grad = torch.zeros_like(parameter)
 
     def run(self, items: Sequence[Item]) -> float:
         """Seconds of a pass."""
@@ -319,7 +315,7 @@ class _Passes:
         return tuple(map(fmean, zip(*seconds, strict=True))), max(1.0, together.growth / max(1.0, large.most))
 
     def _forget(self) -> None:
-        if not self.accumulates:
+        if not self.standing:
             self.learner.model.zero_grad(set_to_none=True)
 
 
@@ -332,12 +328,12 @@ def _untouched(learner: Learner, trained: Sequence[Tensor]) -> Iterator[None]:
     learner.counted = Counted()
     for parameter in trained:
         parameter.grad = None
-    devices = [model.device] if model.device.type == "cuda" else []
+    numbers = random_state()
     try:
-        with torch.random.fork_rng(devices):
-            model.train()
-            yield
+        model.train()
+        yield
     finally:
+        restore_random_state(numbers)
         learner.counted = counted
         for parameter, gradient in zip(trained, gradients, strict=True):
             parameter.grad = gradient
@@ -352,7 +348,7 @@ def _update_seconds(trained: Sequence[Tensor], clock: Callable[[], float]) -> fl
         if stand_ins and sum(p.numel() for p in stand_ins) + parameter.numel() > STAND_INS:
             break
         stand_ins.append(torch.zeros_like(parameter.flatten()[:STAND_INS]).requires_grad_())
-    optimizer = torch.optim.AdamW(stand_ins)
+    optimizer = torch.optim.AdamW(stand_ins, fused=stand_ins[0].device.type in ("cpu", "cuda"))
     seconds = 0.0
     for _ in range(2):  # the first makes the moments
         for stand_in in stand_ins:
@@ -371,10 +367,8 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _update_bytes(trained: Sequence[Tensor]) -> int:
-    """What AdamW holds in passing: two tensors of the size of a parameter; on CUDA it takes all parameters together."""
-    sizes = [p.numel() * p.element_size() for p in trained]
-    return sum(sizes) if trained[0].device.type == "cuda" else 2 * max(sizes)
+def _bytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
 
 
 # --- from small to large ---------------------------------------------------------------------------------------------------------
@@ -402,13 +396,10 @@ def _step_seconds(learner: Learner, steps: Sequence[Sequence[Counts]], small: _P
     """Mean seconds of the passes of a step: some for each batch, and some for each operation."""
     work = _work(learner)
     few, many = work(small.counts), work(large.counts)
-    per_operation = large.seconds / many
-    per_batch = 0.0
-    if many > few:
-        per_operation = max(0.0, large.seconds - small.seconds) / (many - few)
-        per_batch = small.seconds - per_operation * few
-        if per_batch < 0:
-            per_batch, per_operation = 0.0, large.seconds / many
+    per_operation = (large.seconds - small.seconds) / (many - few) if many > few else 0.0
+    per_batch = small.seconds - per_operation * few
+    if per_operation <= 0 or per_batch < 0:
+        per_batch, per_operation = 0.0, large.seconds / many
     return sum(per_batch + per_operation * work(counts) for step in steps for counts in step) / len(steps)
 
 

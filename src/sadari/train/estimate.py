@@ -108,8 +108,8 @@ class Step:
 def step_memory(shape: ModelShape, method: Method, step: Step, config: TuneConfig | None = None) -> Memory:
     """Peak memory of a training step of sadari.
 
-    What is trained has, for each weight in float32, a gradient, two moments of AdamW, and a copy of the best look at validation:
-    20 bytes with the weight itself. Scores of the vocabulary never take more than a few chunks of `train.loss`.
+    What is trained has, for each weight in float32, a gradient and two moments of AdamW: 16 bytes with the weight itself. The best
+    look at validation is kept on disk. Scores of the vocabulary never take more than a few chunks of `train.loss`.
 
     Args:
         config: The method's own settings, its defaults if None; `checkpointing` keeps the input of each block and one whole block.
@@ -133,7 +133,7 @@ def step_memory(shape: ModelShape, method: Method, step: Step, config: TuneConfi
     return Memory(
         weights=weights + 4.0 * trained + (2.0 * shape.layers * shape.layer_matrices if is_autocast else 0.0),
         gradients=gradients,
-        optimizer=(8.0 + 4.0) * trained,
+        optimizer=8.0 * trained,
         activations=kept * (PASSING_CPU if step.on_cpu else PASSING),
         logits=scores_bytes(shape.vocabulary, predictions, arithmetic, leaves_holes=step.on_cpu),
     )

@@ -5,7 +5,7 @@ must give the hidden states that the model itself gives row by row. Any other mo
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -77,6 +77,7 @@ class Learner:
         prefix: Learnt vectors before every row.
         share: Compute shared beginnings once.
         precision: bfloat16 multiplies in bfloat16 and keeps weights and sums in float32.
+        fuse: Run plain LoRA layers fused; a compiler does that itself, and would start anew with each step.
         tell: Hears when the budget is halved.
     """
 
@@ -85,6 +86,7 @@ class Learner:
     prefix: VirtualPrefix | None = None
     share: bool = True
     precision: str = "float32"
+    fuse: bool = True
     tell: Callable[[str], None] = field(default=lambda line: None)
     counted: Counted = field(default_factory=Counted)
     way: str = field(init=False, default="")
@@ -174,7 +176,7 @@ class Learner:
         try:
             for config in self._configs:
                 config._attn_implementation = NAME
-            with fused_lora(self.model):
+            with fused_lora(self.model) if self.fuse else nullcontext():
                 yield
         finally:
             self._runs -= 1

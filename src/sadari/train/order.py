@@ -133,7 +133,12 @@ def _order(job: Job, plan: Plan, start: Start) -> dict[str, Any]:
     learner = job.learner
     return {
         "start": asdict(start),
-        "learner": {"packed_tokens": learner.packed_tokens, "share": learner.share, "precision": learner.precision},
+        "learner": {
+            "packed_tokens": learner.packed_tokens,
+            "share": learner.share,
+            "precision": learner.precision,
+            "fuse": learner.fuse,
+        },
         "config": {"name": type(job.config).__name__, "options": job.config.model_dump(mode="json")},
         "workdir": str(job.workdir),
         "seed": job.seed,
