@@ -26,7 +26,7 @@ class TuneConfig(BaseModel, frozen=True, extra="forbid"):
         2048, ge=64, description="Tokens of the rows of one step; the beginning that all rows share counts once."
     )
     packed_tokens: int = Field(
-        8192,
+        2048,
         ge=64,
         description="Tokens computed at once, after shared beginnings are joined: memory and speed, not the result. Halved where "
         "memory runs out.",

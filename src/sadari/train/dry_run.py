@@ -40,6 +40,9 @@ REPEATS = 2
 LEAST = 96, 512
 """Fewest tokens that are tried, if there are as many: less tells nothing of what each token takes."""
 
+PASSED_OVER = 100
+"""Multiplications in the time of which one number is read, changed and written, as norms and activations do: about, on a CPU."""
+
 LOOKED_AT = 16
 """Steps, evenly spaced, whose batches are counted."""
 
@@ -81,7 +84,7 @@ class Measured:
         held_bytes: Before training: the model and all else.
         state_bytes: What stands all the time in training: moments, and gradients if a step has several batches.
         packed_tokens: Of the largest batch.
-        holes: How many times more memory passes of different sizes take in turn than the largest of them alone, at least 1.
+        holes: How many times more memory passes of several sizes take in turn than the largest alone, without scores; at least 1.
         forward, backward: Growth over that in a batch, without scores of the vocabulary, by its tokens.
         vocabulary, precision: From which the bytes of scores follow; `leaves_holes` on a CPU.
         between_bytes: Growth between passes: gradients, or the weights of the best look when they are read.
@@ -113,8 +116,8 @@ class Measured:
         """The peak if a batch has so many tokens, in bytes."""
         predictions = self.predictions_per_token * packed_tokens
         scores = scores_bytes(self.vocabulary, predictions, self.precision, leaves_holes=self.leaves_holes)
-        passes = max(self.forward.at(packed_tokens) + scores, self.backward.at(packed_tokens))
-        growth = max(self.holes * passes, self.between_bytes)
+        passes = max(self.holes * self.forward.at(packed_tokens) + scores, self.holes * self.backward.at(packed_tokens))
+        growth = max(passes, self.between_bytes)
         return round(self.held_bytes + self.state_bytes + growth)
 
 
@@ -301,8 +304,7 @@ class _Passes:
                 loss.backward()
                 del loss
         self._forget()
-        scores = scores_bytes(_vocabulary(self.learner), counts.predictions, _precision(self.learner), leaves_holes=False)
-        scores = min(scores, forward.growth)
+        scores = min(self._scores(counts, leaves_holes=False), forward.growth)
         return _Pass(counts, forward.held, forward.growth - scores, max(0, backward.most - forward.held), scores)
 
     def in_turn(self, parts: Sequence[Sequence[Item]], large: _Pass) -> tuple[tuple[float, ...], float]:
@@ -312,7 +314,12 @@ class _Passes:
         """
         with Peak(self.learner.model.device) as together:
             seconds = [[self.run(part) for part in parts] for _ in range(REPEATS)]
-        return tuple(map(fmean, zip(*seconds, strict=True))), max(1.0, together.growth / max(1.0, large.most))
+        scores = self._scores(large.counts, leaves_holes=self.learner.model.device.type == "cpu")
+        alone = max(large.forward + scores, large.backward, 1.0)
+        return tuple(map(fmean, zip(*seconds, strict=True))), max(1.0, together.growth / alone)
+
+    def _scores(self, counts: Counts, *, leaves_holes: bool) -> float:
+        return scores_bytes(_vocabulary(self.learner), counts.predictions, _precision(self.learner), leaves_holes=leaves_holes)
 
     def _forget(self) -> None:
         if not self.standing:
@@ -404,17 +411,18 @@ def _step_seconds(learner: Learner, steps: Sequence[Sequence[Counts]], small: _P
 
 
 def _work(learner: Learner) -> Callable[[Counts], float]:
-    """Multiplications of one forward pass over a batch."""
+    """Multiplications of one forward pass over a batch; numbers that are passed over one by one count as `PASSED_OVER`."""
     model: Any = learner.model
     config = model.config.get_text_config(decoder=True)
-    embedding = model.get_input_embeddings().weight.numel()
-    body: int = max(1, count_weights(model.get_decoder()) - embedding)
-    head: int = model.get_output_embeddings().weight.numel()
+    layers = getattr(config, "num_hidden_layers", 0)
     heads = getattr(config, "num_attention_heads", 0)
     width = heads * (getattr(config, "head_dim", None) or config.hidden_size // max(1, heads))
-    attention: int = 2 * width * getattr(config, "num_hidden_layers", 0)
+    inside = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
+    body: int = max(1, count_weights(model.get_decoder()) - model.get_input_embeddings().weight.numel())
+    each: int = body + PASSED_OVER * layers * (8 * config.hidden_size + 4 * inside)
+    head: int = model.get_output_embeddings().weight.numel()
 
     def multiplications(counts: Counts) -> float:
-        return float(body * counts.computed + head * counts.predictions + attention * counts.pairs)
+        return float(each * counts.computed + head * counts.predictions + 2 * width * layers * counts.pairs)
 
     return multiplications

@@ -237,10 +237,10 @@ def scores_bytes(vocabulary: int, predictions: float, precision: Precision = "fl
     Args:
         precision: Of the arithmetic; in bfloat16 the scores stand in both precisions.
         leaves_holes: Whether memory is had from a C library, where the hole that the scores of another batch left is too small for
-            those of this one: a chunk more.
+            those of this one: on a CPU it was a chunk more or none, from run to run, and half of one is counted.
     """
     from sadari.train.loss import SCORES_BYTES
 
     chunk = max(16, SCORES_BYTES // (4 * vocabulary))
     first, second = min(predictions, chunk), min(max(0.0, predictions - chunk), chunk)
-    return (4 if precision == "float32" else 6) * vocabulary * (first + second + first * leaves_holes)
+    return (4 if precision == "float32" else 6) * vocabulary * (first + second + 0.5 * first * leaves_holes)

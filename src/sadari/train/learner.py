@@ -82,7 +82,7 @@ class Learner:
     """
 
     model: Any
-    packed_tokens: int = 8192
+    packed_tokens: int = 2048
     prefix: VirtualPrefix | None = None
     share: bool = True
     precision: str = "float32"
