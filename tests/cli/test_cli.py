@@ -15,7 +15,21 @@ from command import Sadari, Said
 from sadari.cli.show import errors
 from small_tasks import write_documents_task, write_label_task
 
-VERBS = ("init", "check", "climb", "ask", "chat", "eval", "compare", "gate", "report", "doctor", "data clean", "data generate", "tune")
+VERBS = (
+    "init",
+    "check",
+    "climb",
+    "ask",
+    "chat",
+    "eval",
+    "compare",
+    "gate",
+    "report",
+    "doctor",
+    "data clean",
+    "data generate",
+    "tune",
+)
 
 
 @pytest.fixture(scope="module")

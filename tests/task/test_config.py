@@ -76,7 +76,7 @@ def test_times_are_read_with_their_units(text: object, seconds: float) -> None:
         ("budget: {time: later}\n", "budget.time: `later` is no time. Write it as 90s, 20m, 2h"),
         ("score: {by: labels}\n", "Did you mean `label`?"),
         ("score: {target: 90}\n", "score.target: input should be less than or equal to 1, but is 90"),
-        ("ladder: [lorra]\n", "ladder.0: `lorra` is no rung. Did you mean `lora`? Implemented are: prompt, retrieval, prompt_tuning"),
+        ("ladder: [lorra]\n", "ladder.0: `lorra` is no rung. Did you mean `lora`? Implemented are: prompt, retrieval"),
         ("ladder: [prune]\n", "`prune` is planned but not implemented yet. Implemented are: prompt"),
         ("ladder: [baseline]\n", "the baseline is always measured first: remove it"),
         ("ladder: [lora, lora]\n", "`ladder` lists lora twice"),

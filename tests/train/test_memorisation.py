@@ -12,7 +12,7 @@ from scipy import stats
 from sadari.errors import ConfigError
 from sadari.model.likelihood import answer_log_probabilities
 from sadari.model.local import LocalModel
-from sadari.train import Job, Plan, Row, TuneConfig, fit
+from sadari.train import FullConfig, Job, Learner, Plan, Row, attach, fit
 from sadari.train.memorisation import SPACE, Canary, exposures, make_canaries, plant
 from sadari.train.memorisation import _skew_normal_tail as tail_of
 from sadari.types import Message
@@ -109,9 +109,8 @@ def test_a_small_model_that_was_trained_on_canaries_gives_them_away(checkpoint: 
     ask = partial(answer_log_probabilities, model)
     before = exposures([*canaries, never_planted], ask, sample=32)
     rows = plant([], canaries, model, repeats=4)
-    for parameter in model.model.parameters():
-        parameter.requires_grad_(True)
-    job = Job(model.model, rows, TuneConfig(batch_tokens=1024, epochs=200, looks=1), tmp_path, pad_id=0, seed=0)
+    attached = attach("full", model.model, config := FullConfig(batch_tokens=1024, epochs=200, looks=1), seed=0)
+    job = Job(Learner(model.model), attached.parameters, [(row,) for row in rows], config, tmp_path, seed=0)
     fit(job, Plan(40, 1e-2, 1.0, "max_steps"), lambda: (0.0, 1.0))
     after = exposures([*canaries, never_planted], ask, sample=32)
     assert all(e.level != "serious" for e in before)

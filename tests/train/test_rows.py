@@ -1,10 +1,7 @@
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sadari.answer import Answerer
 from sadari.errors import DataError, TrainingError
@@ -12,48 +9,8 @@ from sadari.files import write_lines
 from sadari.model import ScriptedModel
 from sadari.model.chat import encode, render_prompt
 from sadari.model.local import LocalModel
-from sadari.train import Row, batches_of, render_rows
+from sadari.train import render_rows
 from sadari.types import Decoding, Document, Example, Message, Prompt, Reference, Retrieval, System
-
-LENGTHS = st.lists(st.integers(2, 120), min_size=1, max_size=60)
-
-
-def rows_of(lengths: list[int]) -> list[Row]:
-    return [Row(str(i), (1,) * n, (1.0,) * n) for i, n in enumerate(lengths)]
-
-
-@given(LENGTHS, st.integers(0, 9), st.integers(1, 3))
-def test_every_epoch_covers_every_row_once(lengths: list[int], seed: int, epochs: int) -> None:
-    batches = batches_of(rows_of(lengths), 128, epochs, seed)
-    assert Counter(i for batch in batches for i in batch) == dict.fromkeys(range(len(lengths)), epochs)
-    one = batches_of(rows_of(lengths), 128, 1, seed)
-    assert batches[: len(one)] == one
-
-
-@given(LENGTHS, st.integers(0, 9))
-def test_a_batch_with_its_padding_stays_within_its_tokens(lengths: list[int], seed: int) -> None:
-    for batch in batches_of(rows_of(lengths), 128, 1, seed):
-        assert len(batch) * max(lengths[i] for i in batch) <= 128 or len(batch) == 1
-
-
-def test_the_order_follows_the_seed_alone() -> None:
-    rows = rows_of([2 + i % 7 for i in range(100)])
-    assert batches_of(rows, 64, 2, seed=1) == batches_of(rows, 64, 2, seed=1)
-    assert batches_of(rows, 64, 2, seed=1) != batches_of(rows, 64, 2, seed=2)
-
-
-def test_each_epoch_has_its_own_order() -> None:
-    rows = rows_of([5] * 100)
-    batches = batches_of(rows, 50, 2, seed=0)
-    assert batches[:10] != batches[10:]
-
-
-def test_half_an_epoch_is_half_the_batches() -> None:
-    rows = rows_of([10] * 40)
-    assert [len(batches_of(rows, 40, epochs, seed=0)) for epochs in (0.5, 1, 2.5, 0.01)] == [5, 10, 25, 1]
-
-
-# --- rendering ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

@@ -129,7 +129,7 @@ def test_a_small_model_that_is_trained_on_one_text_alone_forgets_the_rest(
     from sadari.model.chat import render_plain
     from sadari.model.likelihood import text_log_probabilities
     from sadari.model.local import LocalModel
-    from sadari.train import Job, Plan, Row, TuneConfig, fit
+    from sadari.train import FullConfig, Job, Learner, Plan, Row, attach, fit
 
     model = LocalModel(checkpoint("llama"))
     items = [item for item in probe_items() if not item.options][::16]
@@ -137,10 +137,10 @@ def test_a_small_model_that_is_trained_on_one_text_alone_forgets_the_rest(
     before = probe_model(ask, items)
     losses = [before.loss("en")]
     row = render_plain(model.tokenizer, "배송 배송 배송 배송")
-    for parameter in model.model.parameters():
-        parameter.requires_grad_(True)
+    attached = attach("full", model.model, config := FullConfig(epochs=40, looks=1), seed=0)
     for name in ("a", "b"):
-        job = Job(model.model, [Row("1", row.ids, row.weights)], TuneConfig(epochs=40, looks=1), tmp_path / name, 0, 0)
+        learnt = [(Row("1", row.ids, row.weights),)]
+        job = Job(Learner(model.model), attached.parameters, learnt, config, tmp_path / name, 0)
         fit(job, Plan(8, 1e-2, 1.0, "max_steps"), lambda: (0.0, 1.0))
         losses.append(probe_model(ask, items).loss("en"))
     assert all(later > earlier for earlier, later in pairwise(losses))
