@@ -1,4 +1,5 @@
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,14 @@ def test_no_group_stands_on_both_sides_and_no_row_is_lost(pool: list[Example], c
     assert sorted(e.id for e in (*rest, *taken)) == sorted(e.id for e in pool)
     assert all(len({pool[at].id in sides for at in group}) == 1 for group in join_groups(pool))
     assert rest
+
+
+def test_a_generated_row_stays_with_the_row_it_was_made_from() -> None:
+    original = ask("r1", "환불은 며칠 걸리나요?")
+    made = replace(ask("made", "돈은 언제 돌려받을 수 있어요?", group="r1"), tags=("generated",))
+    chance = ask("other", "매장은 어디에 있나요?", group="r1")
+    assert sorted(map(sorted, join_groups([original, made]))) == [[0, 1]]
+    assert sorted(map(sorted, join_groups([original, chance]))) == [[0], [1]]
 
 
 def test_groups_join_by_name_by_equal_text_and_by_near_text() -> None:

@@ -6,7 +6,7 @@ Time includes measuring on the test set. Instructions and label lists are comput
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import Any
+from typing import Any, get_args
 
 from sadari.check.lengths import Lengths
 from sadari.check.machine import Machine, Speed
@@ -18,8 +18,8 @@ from sadari.rungs.prompt import PromptConfig
 from sadari.rungs.retrieval import RetrievalConfig
 from sadari.rungs.search import FIRST_LOOK
 from sadari.task import MoneyConfig, Task
-from sadari.train import LoraConfig, TuneConfig
-from sadari.train.estimate import Method, answering_flops, serving_memory, training_flops, training_memory
+from sadari.train import TuneConfig
+from sadari.train.estimate import Method, Step, answering_flops, serving_memory, step_memory, training_flops
 
 BATCH_TOKENS = 16384
 """Tokens that the local engine holds at once while it answers."""
@@ -146,7 +146,7 @@ def _tuning(name: str, config: TuneConfig, setting: Setting) -> RungCost:
     task, lengths, shape = setting.task, setting.lengths, setting.shape
     if shape is None:
         return RungCost(name, Work(), None, None, None, is_estimated=False)
-    method: Method = "full" if name == "full" else "lora"
+    method = _method(name)
     rows = [n for n in lengths.totals("train") if lengths.context is None or n <= lengths.context]
     per_row = fmean(rows) if rows else 0.0
     per_pass = min(len(rows), config.max_rows or len(rows)) * per_row
@@ -166,18 +166,19 @@ def _tuning(name: str, config: TuneConfig, setting: Setting) -> RungCost:
     seeds = task.config.seeds
     seconds = (_seconds(work, setting, method) or 0.0) * seeds
     longest = max(rows, default=0)
-    memory = training_memory(
-        shape,
-        method,
-        batch_tokens=max(config.batch_tokens, longest),
-        learnt_tokens=round(config.batch_tokens * min(1.0, lengths.answer / per_row if per_row else 1.0)),
-        rank=config.rank if isinstance(config, LoraConfig) else 16,
-    )
+    at_once = max(config.packed_tokens, longest)
+    learnt = round(at_once * min(1.0, lengths.answer / per_row if per_row else 1.0))
+    memory = step_memory(shape, method, Step(at_once, learnt), config)
     passes = trained.trained_tokens / per_pass if per_pass else 0.0
     return RungCost(name, work, seconds, price(work, seconds, setting), memory.gib, passes)
 
 
 # --- what that takes -------------------------------------------------------------------------------------------------------------
+
+
+def _method(rung: str) -> Method:
+    """How a rung trains: by the method of its name, else by LoRA."""
+    return rung if rung in get_args(Method) else "lora"  # type: ignore[return-value]
 
 
 def _seconds(work: Work, setting: Setting, method: Method) -> float | None:
@@ -227,11 +228,11 @@ def remark_costs(task: Task, costs: Sequence[RungCost], machine: Machine) -> lis
 _TOO_BIG = {
     "en": (
         "`{rung}` needs about {needs:.1f} GiB of memory, but there are {has:.1f} GiB.",
-        "Take a smaller model or a smaller `batch_tokens`, or leave `{rung}` out of the ladder.",
+        "Take a smaller model or a smaller `packed_tokens`, or leave `{rung}` out of the ladder.",
     ),
     "ko": (
         "`{rung}` 단계에는 메모리가 약 {needs:.1f} GiB 필요한데 {has:.1f} GiB뿐입니다.",
-        "더 작은 모델이나 더 작은 `batch_tokens`를 쓰거나, `{rung}` 단계를 빼세요.",
+        "더 작은 모델이나 더 작은 `packed_tokens`를 쓰거나, `{rung}` 단계를 빼세요.",
     ),
 }
 _SHORT = {

@@ -246,5 +246,8 @@ def _print(made: "Generated", place: Path) -> None:
     if report.made < report.asked:
         few = f"{report.made} of {report.asked} rows: there is no more to be made of this. Give more material, or a --teacher."
         output.print(few, markup=False, highlight=False, soft_wrap=True)
-    said = f"{place}: {report.made} rows, tagged generated. Read some of them, then add them to your train file."
+    said = (
+        f"{place}: {report.made} rows, tagged generated. Read some of them, then add them to your train file; if that has another "
+        "format, `sadari data clean` writes both as one."
+    )
     output.print(said, markup=False, highlight=False, soft_wrap=True)

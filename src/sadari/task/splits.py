@@ -11,6 +11,9 @@ from sadari.task.duplicates import NearIndex, question_text
 from sadari.task.text import fold
 from sadari.types import Example
 
+GENERATED = "generated"
+"""Tag of a row that was made, not collected; its `group` is the id of the row it was made from, if there is one."""
+
 NEAR = 0.8
 """Questions at least this similar (Jaccard of five-character pieces) are joined into one group before a split."""
 
@@ -32,7 +35,8 @@ would. Beyond 1,000 (within 2.5 points) more would only weaken the verdicts.
 def join_groups(examples: Sequence[Example], *, threshold: float = NEAR) -> list[list[int]]:
     """Positions of the examples that must stay on one side, group by group.
 
-    Two examples are joined if they name the same `group`, or if their questions are exact or near duplicates; so are all that hang
+    Two examples are joined if they name the same `group`, if one was generated from the other (its `group` is then the
+    other's id), or if their questions are exact or near duplicates; so are all that hang
     together through others.
     """
     parents = list(range(len(examples)))
@@ -43,11 +47,14 @@ def join_groups(examples: Sequence[Example], *, threshold: float = NEAR) -> list
             at = parents[at]
         return at
 
+    named = {example.id: at for at, example in enumerate(examples)}
     first: dict[tuple[str, str], int] = {}
     unique: list[int] = []
     for at, example in enumerate(examples):
         if example.group:
             parents[root(at)] = root(first.setdefault(("group", example.group), at))
+        if GENERATED in example.tags and example.group in named:
+            parents[root(at)] = root(named[example.group])
         question = ("question", fold(question_text(example)))
         if question not in first:
             unique.append(at)
