@@ -29,8 +29,8 @@ ATTEMPTS = 3
 """Times on a machine that others use differ by more than the error that is tested."""
 
 FAST = {
-    "lora": {"shape": "qwen3 5M", "method": "lora", "rows": 10},
-    "full in batches": {"shape": "qwen3 5M", "method": "full", "rows": 10, "packed_tokens": 500, "steps": 4},
+    "lora": {"shape": "qwen3 5M", "method": "lora", "rows": 6, "steps": 4},
+    "full in batches": {"shape": "qwen3 5M", "method": "full", "rows": 6, "packed_tokens": 400, "steps": 4},
 }
 SLOW = {
     "lora checkpointed": {"shape": "qwen3 5M", "method": "lora", "rows": 24, "config": [["checkpointing", True]]},
@@ -67,24 +67,22 @@ def errors_of(combination: dict[str, Any]) -> tuple[float, float]:
     return found["said_bytes"] / found["found_bytes"] - 1, found["said_s"] / found["found_s"] - 1
 
 
-def check(combination: dict[str, Any]) -> None:
-    found = []
-    for _ in range(ATTEMPTS):
-        found.append(errors_of(combination))
-        if max(map(abs, found[-1])) <= ERROR:
-            return
-    pytest.fail(f"errors of memory and time: {found}")
-
-
 @pytest.mark.parametrize("name", FAST)
-def test_memory_and_time_are_told_within_15_percent(name: str) -> None:
-    check(FAST[name])
+def test_memory_is_told_within_15_percent(name: str) -> None:
+    memory, seconds = errors_of(FAST[name])
+    assert abs(memory) <= ERROR
+    assert abs(seconds) <= 0.5  # of tenths of a second, beside other tests
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SLOW)
-def test_memory_and_time_are_told_within_15_percent_for_many_ways(name: str) -> None:
-    check(SLOW[name])
+@pytest.mark.parametrize("name", [*FAST, *SLOW])
+def test_memory_and_time_are_told_within_15_percent(name: str) -> None:
+    found = []
+    for _ in range(ATTEMPTS):
+        found.append(errors_of({**FAST, **SLOW}[name]))
+        if max(map(abs, found[-1])) <= ERROR:
+            return
+    pytest.fail(f"errors of memory and time: {found}")
 
 
 # --- on a tiny model -------------------------------------------------------------------------------------------------------------
@@ -182,7 +180,7 @@ def test_a_step_that_runs_out_of_memory_is_told_with_the_way_out(folder: Path, m
 
 
 def test_the_larger_size_is_not_tried_where_there_is_no_room_for_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    learner, parameters = learner_of(folder)
+    learner, parameters = learner_of(folder, packed_tokens=8192)
     tried = []
     summed = learner.summed
     monkeypatch.setattr(learner, "summed", lambda rows: tried.append(len(rows)) or summed(rows))

@@ -366,7 +366,8 @@ def _update_seconds(trained: Sequence[Tensor], clock: Callable[[], float]) -> fl
         optimizer.step()
         _wait(stand_ins[0].device)
         seconds = clock() - began
-    return seconds * sum(p.numel() for p in trained) / sum(p.numel() for p in stand_ins)
+    share: float = sum(p.numel() for p in trained) / sum(p.numel() for p in stand_ins)
+    return seconds * share
 
 
 def _wait(device: torch.device) -> None:
@@ -375,7 +376,7 @@ def _wait(device: torch.device) -> None:
 
 
 def _bytes(tensor: Tensor) -> int:
-    return tensor.numel() * tensor.element_size()
+    return int(tensor.numel() * tensor.element_size())
 
 
 # --- from small to large ---------------------------------------------------------------------------------------------------------
