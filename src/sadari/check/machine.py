@@ -114,7 +114,7 @@ def _answering_speed(model: LocalModel, shape: ModelShape, requests: Sequence[Re
 def _pass_seconds(model: LocalModel, batch: Sequence[Row], method: Literal["full", "lora"]) -> float:
     """Seconds of one forward and backward pass; the first, which warms up, is not counted unless it was long."""
     torch_model: Any = model.model
-    attach(method, torch_model, FullConfig() if method == "full" else LoraConfig(), seed=0)
+    attach(method, torch_model, (FullConfig if method == "full" else LoraConfig).model_validate({}), seed=0)
     learner = Learner(torch_model)
     torch_model.train()
 

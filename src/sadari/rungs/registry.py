@@ -55,7 +55,7 @@ def _distil() -> _Maker:
 def _remote_finetune() -> _Maker:
     from sadari.rungs.remote_finetune import RemoteFinetuneConfig, RemoteFinetuneRung
 
-    return RemoteFinetuneConfig, lambda config, workshop: RemoteFinetuneRung(config, workshop, workshop.find_personal)
+    return RemoteFinetuneConfig, lambda config, workshop: RemoteFinetuneRung(config, workshop, find_personal=workshop.find_personal)
 
 
 _MAKERS: dict[str, Callable[[], _Maker]] = {

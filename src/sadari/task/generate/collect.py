@@ -16,9 +16,12 @@ from sadari.task.generate.schema import call_fault
 from sadari.task.leaks import find_twins
 from sadari.task.messages import RowProblems
 from sadari.task.readers import Row, content_id
-from sadari.task.splits import GENERATED as TAG
+from sadari.task.splits import GENERATED
 from sadari.task.writers import example_row
 from sadari.types import Example, ToolCall
+
+TAG = GENERATED
+"""Stands among the tags of every row made here."""
 
 MOST_TRIES = 20
 """Candidates drawn for each row that is asked for, before it is said that there are no more."""
