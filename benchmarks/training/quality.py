@@ -27,7 +27,8 @@ from sadari.model import load_model
 from sadari.model.local import LocalModel
 from sadari.run import scorer_of
 from sadari.rungs.baseline import baseline_system
-from sadari.rungs.tuning import conversations, served_after_tuning
+from sadari.rungs.conversations import conversations
+from sadari.rungs.tuning import served_after_tuning
 from sadari.task import Task, load_task
 from sadari.train import render_rows
 from sadari.train.rows import Row

@@ -14,7 +14,8 @@ from sadari.errors import ConfigError, TrainingError
 from sadari.files import append_line, kept, read_log
 from sadari.measure.scorers import score_answers
 from sadari.model.local import LocalModel
-from sadari.rungs.tuning import Bench, choose_decoding, conversations, learner_of, set_up
+from sadari.rungs.conversations import conversations
+from sadari.rungs.tuning import Bench, choose_decoding, learner_of, set_up
 from sadari.train import CrossEntropy, LoraConfig, Objective, Row, render_rows
 from sadari.train.distillation import (
     Distillation,

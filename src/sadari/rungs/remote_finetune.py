@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 from pydantic import BaseModel, Field, StrictBool
 
 from sadari.answer import Answerer
 from sadari.errors import ConfigError, TrainingError
 from sadari.model.remote import OPENAI_URL
+from sadari.rungs.conversations import conversations
 from sadari.rungs.retrieval import SENTENCE, grounded
 from sadari.train.exchange import Address, Exchange
 from sadari.train.managed import FinetuneService, Hyperparameters, OpenAIFinetune
@@ -146,14 +146,18 @@ class RemoteFinetuneRung:
 
     def _offer(self, incumbent: System, train: Sequence[Example], validation: Sequence[Example], base_url: str) -> _Offer:
         config, seed = self._config, self._workshop.seed
-        used = _draw(train, config.max_rows, seed)
+        used = conversations(train, config.max_rows, seed, called="row")
         base = self._base_model(incumbent)
         system = self._served(incumbent).with_(
             model=f"openai:{base}", adapter=None, base_url=None if base_url == OPENAI_URL else base_url
         )
         answerer = Answerer(system, self._workshop.load(system))
         rows = _chat_rows(used, answerer, "train")
-        held_out = _chat_rows(_draw(validation, None, seed), answerer, "validation") if config.upload_validation else []
+        held_out = (
+            _chat_rows(conversations(validation, None, seed, called="row"), answerer, "validation")
+            if config.upload_validation
+            else []
+        )
         if not rows:
             raise TrainingError("the system could give the answer of no training row there, so there is nothing to learn.")
         hyperparameters = Hyperparameters(
@@ -260,13 +264,3 @@ def _chat_rows(examples: Sequence[Example], answerer: Answerer, split: str) -> l
             messages = (*prepared.request.messages, replace(example.target, content=said))
             rows.append(ChatRow(f"{example.id} ({split})", messages, prepared.request.tools))
     return rows
-
-
-def _draw(examples: Sequence[Example], most: int | None, seed: int) -> list[Example]:
-    chats = [e for e in examples if e.kind == "chat"]
-    if not chats:
-        raise TrainingError("no row is a conversation. Raw text and preference pairs are learnt by other rungs.")
-    if most is None or most >= len(chats):
-        return chats
-    drawn = sorted(np.random.default_rng(seed).permutation(len(chats))[:most])
-    return [chats[int(i)] for i in drawn]

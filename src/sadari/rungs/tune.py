@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sadari.files import kept
-from sadari.rungs.tuning import choose_decoding, conversations, set_up
+from sadari.rungs.conversations import conversations
+from sadari.rungs.tuning import choose_decoding, set_up
 from sadari.train import (
     CANARIES,
     ROWS_PER_CANARY,

@@ -6,8 +6,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import numpy as np
-
 from sadari.answer import Answerer
 from sadari.errors import ModelError, TrainingError
 from sadari.files import kept
@@ -36,6 +34,7 @@ from sadari.train import (
 )
 from sadari.train.advice import Advice, needs_by_trial
 from sadari.train.dry_run import dry_run
+from sadari.train.execution import execution_of
 from sadari.train.order import Start, fit_together
 from sadari.train.resident import available_bytes, held_bytes
 from sadari.types import Example, Message, Model, Retrieval, System, Workshop
@@ -51,21 +50,6 @@ QUOTABLE_ROWS = 64
 
 TRAINING_SHARE = 0.8
 """Share of the rung's time that training may take; the rest is for looks at validation and for saving."""
-
-
-def conversations(train: Sequence[Example], most: int | None, seed: int) -> list[Example]:
-    """The conversations among the rows, at most so many, drawn with the seed.
-
-    Raises:
-        TrainingError: If there are none.
-    """
-    chats = [e for e in train if e.kind == "chat"]
-    if not chats:
-        raise TrainingError("no training row is a conversation. Raw text and preference pairs are learnt by other rungs.")
-    if most is None or most >= len(chats):
-        return chats
-    drawn = sorted(np.random.default_rng(seed).permutation(len(chats))[:most])
-    return [chats[int(i)] for i in drawn]
 
 
 def starting_point(incumbent: System, method: Method, workshop: Workshop, workdir: Path) -> tuple[System, LocalModel]:
@@ -198,7 +182,9 @@ class Bench:
         """Whether it fits, how long it takes and what it costs, from three small steps that are thrown away."""
         model = self.attached.model
         steps = job.steps()[: job.config.max_steps]
-        measured = dry_run(job.learner, job.parameters, steps, objective=job.objective)
+        measured = dry_run(
+            job.learner, job.parameters, steps, objective=job.objective, running=execution_of(job.learner, job.config)
+        )
         width = next(p.element_size() for p in model.parameters())
         needs = needs_by_trial(measured, shape_of(model), self.method, self.config, width)
         workshop = self.workshop
