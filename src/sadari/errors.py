@@ -5,7 +5,8 @@
     ├── DataError          a row, a document or a folder is wrong: mend the data
     │   └── LeakError      the test set also stands in train: remove it from train, or set `leaks: drop_train`
     ├── ModelError         a model cannot be loaded, or did not answer
-    │   └── ContextError   the prompt does not fit the model's context
+    │   ├── ContextError   the prompt does not fit the model's context
+    │   └── BusyError      as many requests wait as may: try again later
     ├── TrainingError      training diverged, or its rows cannot be learnt from
     ├── BudgetError        the money or the time that was set is spent
     ├── RunError           a run folder is damaged, locked by another climb, or not writable
@@ -61,6 +62,10 @@ class ModelError(SadariError):
 
 class ContextError(ModelError):
     """The prompt does not fit the model's context."""
+
+
+class BusyError(ModelError):
+    """As many requests wait as may."""
 
 
 class TrainingError(SadariError):

@@ -4,7 +4,7 @@ Data flows one way: `Task -> (Rung: System -> System) -> Scorecard -> Verdict ->
 sadari. Everything here can be written to JSON and read back with `pydantic.TypeAdapter`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
@@ -284,29 +284,107 @@ class OneOf:
 
 
 @dataclass(frozen=True, slots=True)
+class JsonSchema:
+    """A decoding constraint: the text is one JSON value that `schema` (JSON Schema, draft 2020-12) accepts."""
+
+    schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Regex:
+    """A decoding constraint: the whole text matches `pattern`, in the syntax of Rust (no look-around, no back-references)."""
+
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """A decoding constraint: the whole text follows a context-free grammar in Lark's notation; its first rule is `start`."""
+
+    lark: str
+
+
+Constraint = OneOf | JsonSchema | Regex | Grammar
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
-    """One prompt for a `Model`. temperature 0 is greedy."""
+    """One prompt for a `Model`.
+
+    Args:
+        temperature: 0 is greedy; all that follows here but `repetition_penalty` then changes nothing.
+        top_p: The likeliest tokens that together have this probability are drawn from; 1 takes all.
+        top_k: So many of the likeliest tokens are drawn from; 0 takes all.
+        min_p: Tokens less likely than this share of the likeliest are not drawn; 0 takes all.
+        repetition_penalty: Divides the positive scores of tokens of the prompt and the answer, multiplies the negative ones.
+        seed: Of this request alone: neighbours in a batch do not change what is drawn.
+        stop: The answer ends before the first of these texts.
+        tool_choice: "auto", "none" (no call), "required" (at least one), or the name of the tool that is called.
+        parallel_tool_calls: Whether there may be more than one.
+        holds_calls: Whether calls are held to their schemas as they are written; otherwise they are read as they come.
+        n: So many answers; those after the first are drawn with the next seeds, and stand in `Generation.others`.
+        logprobs: For each token its log-probability and those of so many likeliest tokens; None for none.
+        adapter: Name under which the model was given an adapter for this request; None for the model as it was loaded.
+    """
 
     messages: tuple[Message, ...]
     tools: tuple[ToolSpec, ...] = ()
     max_new_tokens: int = 128
     temperature: float = 0.0
     top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
     seed: int = 0
     stop: tuple[str, ...] = ()
-    constraint: OneOf | None = None
+    constraint: Constraint | None = None
+    tool_choice: str = "auto"
+    parallel_tool_calls: bool = True
+    holds_calls: bool = True
+    n: int = 1
+    logprobs: int | None = None
+    adapter: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenScore:
+    """One token of an answer, its log-probability in nats before any constraint or sampling, and the likeliest tokens there."""
+
+    token: str
+    log_probability: float
+    likeliest: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """What a `Model` made of one request; `finish` is "error" when `error` says why there is no text."""
+    """What a `Model` made of one request.
+
+    Args:
+        finish: "stop" where the model ended; "length" at the token limit; "truncated" at the limit with a constraint not yet met,
+            which no one may take for valid; "error" when `error` says why there is no text.
+        repairs: What was mended in tool calls before they could be read.
+        logprobs: Of every token, if they were asked for.
+        others: The further answers of a request with `n` above 1.
+    """
 
     text: str
     tool_calls: tuple[ToolCall, ...] = ()
     usage: Usage = Usage()
-    finish: Literal["stop", "length", "error"] = "stop"
+    finish: Literal["stop", "length", "truncated", "error"] = "stop"
     latency_s: float = 0.0
     error: str | None = None
+    repairs: tuple[str, ...] = ()
+    logprobs: tuple[TokenScore, ...] = ()
+    others: tuple["Generation", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What a stream adds: text, or a tool call that is complete; the last one carries the whole generation."""
+
+    text: str = ""
+    tool_call: ToolCall | None = None
+    done: Generation | None = None
 
 
 @runtime_checkable
@@ -324,6 +402,18 @@ class Model(Protocol):
 
     def count_tokens(self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> int:
         """Length in tokens of the rendered prompt, generation prompt included."""
+        ...
+
+
+@runtime_checkable
+class StreamingModel(Model, Protocol):
+    """A `Model` that tells its answer while it writes."""
+
+    def stream(self, request: Request) -> Iterator[Delta]:
+        """The answer piece by piece, the whole generation last. Closing the iterator ends the work on it.
+
+        A request that fails gives one `Delta` whose generation says why. `n` is 1.
+        """
         ...
 
 

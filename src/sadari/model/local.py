@@ -17,7 +17,7 @@ from torch import Tensor
 from sadari.errors import ModelError, SadariError
 from sadari.model.adapters import put_in_adapter
 from sadari.model.chat import find_end_of_turn, render_prompt
-from sadari.model.constraint import OptionTrie, State, Tokenise, tokeniser_in_place
+from sadari.model.grammar.options import OptionTrie, State, Tokenise, tokeniser_in_place
 from sadari.model.decode import Batch, is_maskable
 from sadari.model.prefix import VirtualPrefix
 from sadari.model.toolcalls import MARKERS, parse_tool_calls
