@@ -21,6 +21,8 @@ from sadari.types import (
     Retrieval,
     Span,
     System,
+    ToolCall,
+    ToolSpec,
     Usage,
 )
 
@@ -233,6 +235,65 @@ def test_training_and_serving_put_the_very_same_messages(documents: Path) -> Non
     answerer = Answerer(grounded(documents, quote=1), ScriptedModel())
     row = example("row", "배송비는 얼마인가요", "배송비는 3,000원입니다.")
     assert answerer.prepare(row, training=True) == answerer.prepare(row)
+
+
+# --- tools that are shown ----------------------------------------------------------------------------------------------
+
+DESK = (
+    ToolSpec("get_order", "주문 조회", {}),
+    ToolSpec("cancel_order", "주문 취소", {}),
+    ToolSpec("request_refund", "환불 신청", {}),
+    ToolSpec("list_coupons", "쿠폰 목록", {}),
+    ToolSpec("find_store", "매장 찾기", {}),
+)
+
+
+def tools_shown(system: System, asked: Example, *, training: bool = False) -> list[str]:
+    return [t.name for t in Answerer(system, ScriptedModel()).prepare(asked, training=training).request.tools]
+
+
+def calling(name: str, question: str, tool: str) -> Example:
+    return Example(name, (Message("user", question), Message("assistant", "", tool_calls=(ToolCall(tool, {}),))))
+
+
+def test_of_a_long_catalogue_a_question_is_shown_the_tools_that_it_needs() -> None:
+    system = System("scripted", tools=DESK, tools_shown=2)
+    assert tools_shown(system, example("q", "환불하고 쿠폰 목록 주세요")) == ["request_refund", "list_coupons"]
+    assert tools_shown(system.with_(tools_shown=0), example("q", "환불")) == [t.name for t in DESK]
+
+
+def test_tools_of_the_example_itself_are_narrowed_too() -> None:
+    asked = replace(example("q", "환불 신청"), tools=DESK)
+    assert tools_shown(System("scripted", tools_shown=1), asked) == ["request_refund"]
+
+
+def test_a_tool_that_the_instruction_names_is_always_shown() -> None:
+    system = System("scripted", prompt=Prompt("먼저 find_store를 부르세요."), tools=DESK, tools_shown=2)
+    assert tools_shown(system, example("q", "환불 신청")) == ["request_refund", "find_store"]
+
+
+def test_a_training_row_is_shown_the_tool_that_it_teaches_in_place_of_a_found_one() -> None:
+    system, row = System("scripted", tools=DESK, tools_shown=2), calling("row", "환불하고 주문 취소", "find_store")
+    assert tools_shown(system, row) == ["cancel_order", "request_refund"]
+    assert tools_shown(system, row, training=True) in (["cancel_order", "find_store"], ["request_refund", "find_store"])
+
+
+def test_a_training_row_is_shown_the_tools_of_its_reference_calls() -> None:
+    row = Example("row", (Message("user", "환불 신청"),), Reference(calls=(ToolCall("get_order", {}), ToolCall("find_store", {}))))
+    assert tools_shown(System("scripted", tools=DESK, tools_shown=1), row, training=True) == ["get_order", "find_store"]
+
+
+def test_a_training_row_whose_tool_is_found_is_prepared_as_it_will_be_asked() -> None:
+    answerer = Answerer(System("scripted", tools=DESK, tools_shown=2), ScriptedModel())
+    row = calling("row", "환불하고 주문 취소", "request_refund")
+    assert answerer.prepare(row, training=True) == answerer.prepare(row)
+
+
+def test_training_questions_find_the_tool_that_answered_them(tmp_path: Path) -> None:
+    write_lines(tmp_path / "examples.jsonl", [calling("a", "물건이 언제쯤 와요", "get_order")], Example)
+    system = System("scripted", tools=DESK, tools_shown=1)
+    assert tools_shown(system, example("q", "물건 언제 와요")) == []
+    assert tools_shown(system.with_(examples=tmp_path / "examples.jsonl"), example("q", "물건 언제 와요")) == ["get_order"]
 
 
 # --- the engine --------------------------------------------------------------------------------------------------------

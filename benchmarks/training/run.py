@@ -1,4 +1,4 @@
-"""Training against TRL: `make bench-training`, or `python benchmarks/training/run.py --quick` (4 rows a step; under 10 minutes).
+"""Training against TRL: `make bench-training`, or `python benchmarks/training/run.py --quick` (8 rows a step; under 10 minutes).
 
 Four workloads, three ways to train a LoRA adapter on the same rows in the same order: TRL's `SFTTrainer` at its defaults, TRL at
 the fastest of a few settings here, and sadari. Each cell is a process of its own. Prints useful tokens per second (prompt and
@@ -40,7 +40,9 @@ class Plan:
     """How much is measured.
 
     Args:
-        rows: Of one optimiser step.
+        rows: Of one optimiser step of sadari.
+        peer_rows: Of one optimiser step of TRL, which computes a few rows after another however many a step has: its tokens per
+            second are those of a larger step.
         steps: Timed steps of a cell, at most.
         budget_s: No further step is timed after so many seconds.
         probe_rows: Rows of the one step on which each of TRL's settings is tried; 0 takes the first setting untried.
@@ -49,6 +51,7 @@ class Plan:
     """
 
     rows: int
+    peer_rows: int
     steps: int
     budget_s: float
     probe_rows: int
@@ -57,11 +60,11 @@ class Plan:
 
     def __str__(self) -> str:
         searched = f"TRL's settings tried on {self.probe_rows} rows" if self.probe_rows else "TRL's setting not searched for"
-        return f"{self.rows} rows a step, at most {self.steps} timed after a warm-up, {searched}"
+        return f"{self.rows} rows a step ({self.peer_rows} for TRL), at most {self.steps} timed after a warm-up, {searched}"
 
 
-FULL = Plan(rows=32, steps=3, budget_s=60, probe_rows=4, defaults="ab", lesson_steps=240)
-QUICK = Plan(rows=4, steps=1, budget_s=0, probe_rows=0, defaults="a", lesson_steps=60)
+FULL = Plan(rows=32, peer_rows=8, steps=3, budget_s=60, probe_rows=4, defaults="abcd", lesson_steps=240)
+QUICK = Plan(rows=8, peer_rows=4, steps=1, budget_s=0, probe_rows=0, defaults="a", lesson_steps=60)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="4 rows a step, one timed step; the ratios are those of these sizes.")
+    parser.add_argument("--quick", action="store_true", help="8 rows a step, one timed step; the ratios are those of these sizes.")
     parser.add_argument(
         "--workloads", type=_keys, default=tuple(WORKLOADS), help="; ".join(f"{key}: {w.told}" for key, w in WORKLOADS.items())
     )
@@ -111,24 +114,23 @@ def _keys(text: str) -> tuple[str, ...]:
 def _compare(key: str, plan: Plan, shape: str, rate: float) -> list[Line]:
     """The lines of one workload, told as they are measured; sadari's is the last."""
     workload, sizes = WORKLOADS[key], sizes_of(shape)
-    cell = Cell("trl", shape, key, plan.rows, plan.steps, plan.budget_s)
-    counts = count_tokens(rows_of(workload, plan.rows, sizes.vocabulary, cell.seed))
-    flops = needed_flops(sizes, counts)
+    cell = Cell("trl", shape, key, plan.peer_rows, plan.steps, plan.budget_s)
     cells = []
     if _has_trl():
         best = _best_setting(cell, plan)
         cells += [(DEFAULTS, "", cell)] if key in plan.defaults else []
         cells += [(BEST, best.name, replace(cell, setting=best))] if best else []
     measured = []
-    for tool, setting, each in [*cells, (SADARI, "", replace(cell, tool="sadari"))]:
+    for tool, setting, each in [*cells, (SADARI, "", replace(cell, tool="sadari", rows=plan.rows))]:
         found = _measure(each)
         if found is not None:
-            measured.append((tool, setting, found))
+            counts = count_tokens(rows_of(workload, each.rows, sizes.vocabulary, cell.seed))
+            measured.append((tool, setting, counts, found))
             told = f"{counts.total / found.step_s:.0f} tokens/s ({found.step_s:.1f} s a step), {found.peak_bytes / 2**30:.2f} GiB"
             _tell(f"{workload.name}: {tool}: {told}")
     # Machines change their speed: the rate is taken again where it is used, and the faster of both counts.
     rate = max(rate, gemm_rate(sizes))
-    return [Line(workload, tool, setting, counts, found, flops / found.step_s / rate) for tool, setting, found in measured]
+    return [Line(workload, *each, needed_flops(sizes, each[2]) / each[3].step_s / rate) for each in measured]
 
 
 def _best_setting(cell: Cell, plan: Plan) -> Setting | None:

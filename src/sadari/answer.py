@@ -11,8 +11,9 @@ from sadari.errors import DataError, SadariError
 from sadari.files import read_lines
 from sadari.prompt import compose, final_answer, sentence_marks
 from sadari.retrieve import LexicalIndex, chunk_documents, cite, sentences_of
+from sadari.retrieve.tools import ToolSearch, questions_by_tool
 from sadari.task.duplicates import DuplicateIndex
-from sadari.types import Answer, Chunk, Document, Example, Generation, Message, Model, OneOf, Request, Span, System
+from sadari.types import Answer, Chunk, Document, Example, Generation, Message, Model, OneOf, Request, Span, System, ToolSpec
 
 MARK_JOINT = ","
 
@@ -80,6 +81,8 @@ class Answerer:
             if system.examples is None:
                 raise DataError("the system shows similar examples but has none to draw from")
             self._examples = _example_index(system.examples)
+        answered = _example_index(system.examples).examples if system.tools_shown and system.examples is not None else ()
+        self._tools = ToolSearch(system.tools_shown, questions_by_tool(answered))
 
     def answer(self, examples: Sequence[Example]) -> list[Answer]:
         """One answer per example, in order. A request that fails gives an `Answer` with `error`; the others go on."""
@@ -97,7 +100,8 @@ class Answerer:
 
         Args:
             training: Leave the row itself, its group and its near-duplicates out of what is shown to the model, since they would
-                give the answer away.
+                give the answer away. Of a long catalogue, show the tools that the answer to learn calls, found or not: nobody can
+                learn to call what is not shown.
         """
         system, question = self.system, example.question
         passages: tuple[Chunk, ...] = ()
@@ -121,7 +125,7 @@ class Answerer:
         messages = compose(system.prompt, example.prompt, passages=shown, marks=marks, similar=similar, shots=shots)
         request = Request(
             messages=messages,
-            tools=example.tools or system.tools,
+            tools=self._tools_for(example, training),
             max_new_tokens=system.decoding.max_new_tokens,
             temperature=system.decoding.temperature,
             top_p=system.decoding.top_p,
@@ -130,6 +134,11 @@ class Answerer:
         )
         below = system.retrieval is not None and coverage < system.retrieval.min_score
         return Prepared(request, passages, marks, system.abstention if below else None)
+
+    def _tools_for(self, example: Example, training: bool) -> tuple[ToolSpec, ...]:
+        told = Message("system", self.system.prompt.instruction)
+        learnt = (*example.target.tool_calls, *example.reference.calls) if training else ()
+        return self._tools.shown(example.tools or self.system.tools, (told, *example.prompt), {call.name for call in learnt})
 
     def _constraint(self, marks: tuple[str, ...]) -> OneOf | None:
         decoding = self.system.decoding
@@ -209,7 +218,7 @@ class _ExamplePool:
     """Training examples, found by likeness of their questions."""
 
     def __init__(self, examples: Sequence[Example]) -> None:
-        self._examples = examples
+        self.examples = examples
         self._index = LexicalIndex([e.question for e in examples])
         self._duplicates: DuplicateIndex | None = None
         self._positions = {e.id: i for i, e in enumerate(examples)}
@@ -217,11 +226,11 @@ class _ExamplePool:
     def similar(self, example: Example, k: int, training: bool) -> list[Example]:
         left_out = self._alike(example) if training else frozenset({example.id})
         exclude = [self._positions[i] for i in left_out if i in self._positions]
-        return [self._examples[h.position] for h in self._index.search(example.question, k, exclude)]
+        return [self.examples[h.position] for h in self._index.search(example.question, k, exclude)]
 
     def _alike(self, example: Example) -> frozenset[str]:
         if self._duplicates is None:
-            self._duplicates = DuplicateIndex(self._examples)
+            self._duplicates = DuplicateIndex(self.examples)
         return self._duplicates.alike(example) | {example.id}
 
 

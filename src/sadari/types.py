@@ -215,6 +215,7 @@ class System:
         adapter: Folder of a PEFT adapter over `model`, or None.
         documents: JSONL file of `Document`s, or None.
         examples: JSONL file of `Example`s that few-shot and example retrieval draw from, or None.
+        tools_shown: Of more tools than this, those found for a question are shown to it; 0 shows all.
         abstention: What it says when the documents do not hold the answer.
     """
 
@@ -224,6 +225,7 @@ class System:
     prompt: Prompt = Prompt()
     retrieval: Retrieval | None = None
     tools: tuple[ToolSpec, ...] = ()
+    tools_shown: int = 0
     decoding: Decoding = Decoding()
     documents: Path | None = None
     examples: Path | None = None

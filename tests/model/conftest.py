@@ -15,9 +15,13 @@ class RecordingModel(LocalModel):
         super().__init__(*args, **kwargs)
         self.tokens: dict[int, list[int]] = {}
 
-    def _finish(self, row):
-        self.tokens[row.index] = list(row.out)
-        return super()._finish(row)
+    def generate(self, requests):
+        self.tokens = {}
+        return super().generate(requests)
+
+    def _finish(self, request, rows):
+        self.tokens[len(self.tokens)] = rows[0].out
+        return super()._finish(request, rows)
 
 
 @pytest.fixture(scope="session")

@@ -69,7 +69,7 @@ def test_a_batch_behind_a_learnt_prompt_gives_the_tokens_of_peft(
     adapter = soft_prompt(tmp_path / "adapter", checkpoint(name), kind)
     ours = RecordingModel(checkpoint(name), adapter=adapter)
     theirs = PeftModel.from_pretrained(LocalModel(checkpoint(name)).model, str(adapter)).eval()
-    ends = sorted(ours._ends())
+    ends = sorted(ours.speech.ends)
     asked = requests(shared=shared)
 
     ours.generate(asked)

@@ -1,5 +1,6 @@
 """Masks and losses of training rows, in seven layouts."""
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ import torch.nn.functional as F
 
 from layouts import LAYOUTS, make_tokenizer
 from sadari.errors import DataError, ModelError
-from sadari.model.chat import find_end_of_turn, render_plain, render_prompt, render_training
+from sadari.model.chat import find_end_of_turn, render_plain, render_prompt, render_text, render_training
 from sadari.types import Message, ToolCall, ToolSpec
 
 TOOL = ToolSpec("lookup", "주문을 찾는다.", {"type": "object", "properties": {"order": {"type": "integer"}}})
@@ -151,7 +152,7 @@ def test_raw_text_is_all_in_the_loss(tokenizer):
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_the_weighted_loss_and_its_gradients_equal_those_of_plain_transformers(local_model, name):
     """Weights of 1 against `labels`, in float32: loss to 1e-5, gradients to 1e-5 of their largest entry."""
-    model = local_model(name).model
+    model = copy.deepcopy(local_model(name).model).requires_grad_(True)
     rendered = render_training(local_model(name).tokenizer, (*TURNS[:4], replace(TURNS[4], weight=None)))
     ids, weights = torch.tensor([rendered.ids]), torch.tensor([rendered.weights])
     labels = ids.masked_fill(weights == 0, -100)
@@ -172,3 +173,17 @@ def test_the_weighted_loss_and_its_gradients_equal_those_of_plain_transformers(l
     assert float(ours.detach()) == pytest.approx(float(theirs.detach()), abs=1e-5)
     for n, g in their_gradients.items():
         assert torch.allclose(our_gradients[n], g, rtol=0, atol=1e-5 * max(1.0, float(g.abs().max()))), n
+
+
+def test_ids_of_calls_are_shortened_where_a_template_refuses_others():
+    tokenizer = make_tokenizer(LAYOUTS["mistral"])
+    tokenizer.chat_template = (
+        "{% for m in messages %}{% for c in m.tool_calls or [] %}{% if c.id|length != 9 %}{{ raise_exception('length 9') }}"
+        "{% endif %}[{{ c.id }}]{% endfor %}{% if m.tool_call_id %}({{ m.tool_call_id }}){% endif %}{% endfor %}"
+    )
+    call = ToolCall("lookup", {}, "call_1")
+    text = render_text(
+        tokenizer, (Message("user", "x"), Message("assistant", "", tool_calls=(call,)), Message("tool", "y", tool_call_id="call_1"))
+    )
+    inside = text[1:10]
+    assert text == f"[{inside}]({inside})", "the result still names the call that it answers"

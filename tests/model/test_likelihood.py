@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sadari.errors import DataError, ModelError
-from sadari.model import likelihood
+from sadari.model.engine import scheduler
 from sadari.model.likelihood import answer_log_probabilities, text_log_probabilities
 from sadari.model.local import LocalModel
 from sadari.types import Message
@@ -38,7 +38,7 @@ def test_texts_in_a_batch_have_the_log_probabilities_of_transformers(model: Loca
 
 def test_batches_within_little_memory_give_the_same(model: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = text_log_probabilities(model, TEXTS)
-    monkeypatch.setattr(likelihood, "SCORES_BYTES", 1)
+    monkeypatch.setattr(scheduler, "SCORES_BYTES", 1)
     for one, other in zip(text_log_probabilities(model, TEXTS), whole, strict=True):
         assert one == pytest.approx(other, abs=1e-4)
 

@@ -8,6 +8,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import jsonschema
 import pytest
 import torch
 import transformers
@@ -16,8 +17,9 @@ from layouts import LAYOUTS, make_tokenizer
 from sadari.errors import ModelError
 from sadari.model import load_model
 from sadari.model.chat import render_prompt
+from sadari.model.engine import Limits
 from sadari.model.local import LocalModel
-from sadari.types import Message, OneOf, Request, ToolSpec
+from sadari.types import JsonSchema, Message, OneOf, Request, ToolSpec
 
 from .conftest import RecordingModel
 
@@ -40,7 +42,7 @@ def requests(*, shared: bool = False, **changes) -> list[Request]:
 
 def tokens_of_plain_transformers(model, request: Request) -> list[int]:
     ids = torch.tensor([render_prompt(model.tokenizer, request.messages, request.tools)])
-    ends = sorted(model._ends())
+    ends = sorted(model.speech.ends)
     out = model.model.generate(
         ids,
         attention_mask=torch.ones_like(ids),
@@ -77,35 +79,47 @@ def test_prompts_outgrow_the_sliding_window_in_these_tests(local_model, name):
     assert min(lengths) > 2 * LAYOUTS[name].window
 
 
-def test_the_shared_prefix_is_fed_once(local_model, monkeypatch):
-    from sadari.model import local
+def test_what_prompts_share_is_computed_once(checkpoint):
+    model = LocalModel(checkpoint("llama"))
+    asked = [replace(r, max_new_tokens=1) for r in requests(shared=True)]
+    prompts = [render_prompt(model.tokenizer, r.messages) for r in asked]
+    shared = next(i for i, column in enumerate(zip(*prompts, strict=False)) if len(set(column)) > 1)
 
-    model, fed = local_model("llama"), []
-    feed = local.Batch.feed
-    monkeypatch.setattr(
-        local.Batch, "feed", lambda self, tokens, **kw: fed.append([len(t) for t in tokens]) or feed(self, tokens, **kw)
-    )
+    model.generate(asked)
 
-    model.generate(requests(shared=True))
-
-    prefix, first = fed[0], fed[1]
-    lengths = sorted(model.count_tokens(r.messages) for r in requests(shared=True))
-    assert len(prefix) == 1
-    assert sorted(prefix[0] + n for n in first) == lengths
+    own = sum(len(prompt) - shared for prompt in prompts)
+    assert shared > 64
+    assert model.engine.counts().computed <= shared + own
+    assert model.engine.counts().spared >= shared * len(asked)
 
 
-def test_a_long_prompt_fed_in_pieces_gives_the_same_tokens(local_model, monkeypatch):
-    from sadari.model import decode
+def test_prompts_that_were_computed_are_found_again_until_weights_may_change(checkpoint):
+    model, asked = LocalModel(checkpoint("llama")), requests(shared=True)
+    first = model.generate(asked)
+    computed = model.engine.counts().computed
 
-    model = local_model("gemma3")
-    whole = model.generate(requests(shared=True))
-    monkeypatch.setattr(decode, "MASK_BYTES", 4 * 7 * 200 * 5)
+    assert [g.text for g in model.generate(asked)] == [g.text for g in first]
+    assert model.engine.counts().computed - computed < computed / 2
 
-    assert [g.text for g in model.generate(requests(shared=True))] == [g.text for g in whole]
+    model.model.lm_head.weight.requires_grad_(True)
+    with torch.no_grad():
+        model.model.model.embed_tokens.weight.mul_(1.5)
+    changed = model.generate(asked)
+
+    assert [g.text for g in changed] != [g.text for g in first]
+    expected = [model.speech.text(tokens_of_plain_transformers(model, r)) for r in asked]
+    assert [g.text for g in changed] == expected
 
 
-def test_small_batches_change_nothing(local_model, checkpoint):
-    small = LocalModel(checkpoint("qwen2"), batch_tokens=300, batch_rows=3)
+@pytest.mark.parametrize("name", ["llama", "gemma3"])
+@pytest.mark.parametrize("limits", [Limits(rows=3), Limits(step_tokens=7), Limits(rows=1, step_tokens=1), Limits(waiting=2)])
+def test_however_little_is_computed_at_once_the_tokens_are_the_same(local_model, checkpoint, name, limits):
+    small = LocalModel(checkpoint(name), limits=limits)
+    assert [g.text for g in small.generate(requests())] == [g.text for g in local_model(name).generate(requests())]
+
+
+def test_a_cache_too_small_for_all_makes_rows_wait(local_model, checkpoint):
+    small = LocalModel(checkpoint("qwen2"), cache_bytes=300_000)
     assert [g.text for g in small.generate(requests())] == [g.text for g in local_model("qwen2").generate(requests())]
 
 
@@ -204,6 +218,56 @@ def test_the_bundled_model_is_loaded_by_its_name():
     model = load_model("mini")
     assert model.name == "mini"
     assert [g.finish for g in model.generate(requests())] != ["error"] * len(TEXTS)
+
+
+def test_a_request_for_no_tokens_gets_none(local_model):
+    (generation,) = local_model("llama").generate([replace(requests()[0], max_new_tokens=0)])
+    assert (generation.text, generation.finish) == ("", "length")
+
+
+def test_several_answers_to_one_request_are_those_of_the_next_seeds(local_model):
+    model, request = local_model("qwen3"), replace(requests()[1], temperature=1.0, seed=5, max_new_tokens=20)
+
+    generation = model.generate([replace(request, n=3)])[0]
+
+    alone = [model.generate([replace(request, seed=seed)])[0].text for seed in (5, 6, 7)]
+    assert [generation.text, *(other.text for other in generation.others)] == alone
+    assert len(set(alone)) > 1
+
+
+def test_a_schema_not_met_at_the_limit_is_told_as_truncated(local_model):
+    schema = JsonSchema({"type": "object", "properties": {"a": {"type": "string", "minLength": 30}}, "required": ["a"]})
+    (generation,) = local_model("qwen3").generate([replace(requests()[0], max_new_tokens=5, constraint=schema)])
+    assert generation.finish == "truncated"
+
+
+def test_an_answer_under_a_schema_is_valid_whatever_the_model(local_model):
+    schema = {"type": "object", "properties": {"a": {"enum": ["환불", "교환"]}, "n": {"type": "integer"}}, "required": ["a", "n"]}
+    asked = [replace(r, max_new_tokens=60, constraint=JsonSchema({**schema, "additionalProperties": False})) for r in requests()]
+    for generation in local_model("qwen3").generate([*asked, requests()[0]])[:-1]:
+        if generation.finish == "stop":
+            jsonschema.validate(json.loads(generation.text), schema)
+        assert generation.finish in ("stop", "truncated")
+
+
+def test_a_bad_schema_is_an_error_of_that_request(local_model):
+    bad, good = local_model("qwen3").generate([replace(requests()[0], constraint=JsonSchema({"type": "sting"})), requests()[0]])
+    assert bad.finish == "error"
+    assert "type" in bad.error
+    assert good.finish != "error"
+
+
+@pytest.mark.parametrize("choice", ["required", "lookup"])
+def test_a_call_that_is_asked_for_is_written_even_by_a_model_that_knows_none(local_model, choice):
+    parameters = {"type": "object", "properties": {"order": {"type": "integer"}}, "required": ["order"]}
+    tools = (ToolSpec("lookup", "Find an order.", parameters),)
+    request = replace(requests()[0], tools=tools, tool_choice=choice, parallel_tool_calls=False, max_new_tokens=120)
+
+    (generation,) = local_model("qwen2").generate([request])
+
+    assert generation.finish == "stop", generation
+    assert [call.name for call in generation.tool_calls] == ["lookup"]
+    jsonschema.validate(dict(generation.tool_calls[0].arguments), parameters)
 
 
 def test_no_requests_give_no_generations(local_model):

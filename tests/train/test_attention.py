@@ -13,8 +13,9 @@ from torch import Tensor
 
 from one_by_one import row_sets, rows_of
 from sadari.errors import ModelError
+from sadari.model.sight import Sight
 from sadari.train import attention
-from sadari.train.attention import Layout, Sight, attend
+from sadari.train.attention import Layout, attend
 from sadari.train.rows import Row
 from sadari.train.trie import Trie, build_trie
 

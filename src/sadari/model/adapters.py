@@ -19,7 +19,7 @@ from torch import Tensor
 from sadari.errors import ModelError
 from sadari.files import write_text
 from sadari.model.bottleneck import put_in_bottlenecks
-from sadari.model.prefix import VirtualPrefix, unpack_key_values
+from sadari.model.prefix import VirtualPrefix, attends_plainly, unpack_key_values
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 BASE_RECORD = "base_model.json"
@@ -62,6 +62,67 @@ class _Folder:
         return ModelError(f"{self.path}: the adapter does not fit the model ({why}). {REMEDY}")
 
 
+class Adapters:
+    """Adapters of one model that requests may name; at most one is in the layers at a time.
+
+    Args:
+        source: Folder or hub name that the model was loaded from.
+    """
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._wrapped: Any = None
+        self._names: list[str] = []
+
+    def add(self, model: Any, name: str, path: Path) -> None:
+        """Read an adapter and lay it beside the layers of `model`, out of use.
+
+        Raises:
+            ModelError: If the name is taken, the folder holds no adapter for this model, or one that does not stand in layers.
+        """
+        from peft import PeftModel
+
+        if name in self._names:
+            raise ModelError(f"adapter {name!r} is there already. Give {path} another name.")
+        folder = _read_folder(path)
+        _require_base(folder, self._source)
+        if folder.kind == BOTTLENECK or folder.kind in SOFT_PROMPTS:
+            raise ModelError(
+                f"{path}: {folder.kind} adapters are not exchanged between requests. Load it with the model: adapter=."
+            )
+        _peft_config(folder)
+        try:
+            if self._wrapped is None:
+                self._wrapped = PeftModel.from_pretrained(model, str(path), adapter_name=name)
+            else:
+                self._wrapped.load_adapter(str(path), adapter_name=name)
+        except Exception as e:
+            raise _no_fit(folder, self._source, e) from e
+        self._names.append(name)
+        self.switch(None)
+
+    def require(self, name: str | None) -> None:
+        """Refuse a name that was not added.
+
+        Raises:
+            ModelError: If there is no such adapter.
+        """
+        if name is not None and name not in self._names:
+            there = ", ".join(self._names) or "none"
+            raise ModelError(f"there is no adapter {name!r}; there are: {there}. Add it first, or leave it out.")
+
+    def switch(self, name: str | None) -> None:
+        """Put one adapter into the layers; None takes it out."""
+        if self._wrapped is None:
+            return
+        if name is None:
+            self._wrapped.base_model.disable_adapter_layers()
+        else:
+            self._wrapped.base_model.enable_adapter_layers()
+            self._wrapped.set_adapter(name)
+        self._wrapped.requires_grad_(False)  # PEFT takes an active adapter for one to be trained
+
+
 def put_in_adapter(model: Any, source: str, path: Path) -> tuple[Any, VirtualPrefix | None]:
     """Make `model` answer as it did when the adapter was saved.
 
@@ -77,12 +138,7 @@ def put_in_adapter(model: Any, source: str, path: Path) -> tuple[Any, VirtualPre
         ModelError: If the folder holds no adapter, cannot be read, or was trained on another model; names the folder.
     """
     folder = _read_folder(path)
-    other = _other_base(folder, source)
-    if other:
-        raise ModelError(
-            f"{path}: this adapter was trained on {other}, not on {source}. Load it over the model it was trained on, "
-            "or train it again on this one."
-        )
+    _require_base(folder, source)
     if folder.kind == BOTTLENECK:
         _load_bottlenecks(model, folder)
         return model, None
@@ -113,7 +169,25 @@ def _read_folder(path: Path) -> _Folder:
 
 def _with_layers(model: Any, source: str, folder: _Folder) -> Any:
     """What PEFT puts into layers; merged, unless the model is in four bits."""
-    from peft import PeftConfig, PeftModel, get_peft_model_state_dict
+    from peft import PeftModel, get_peft_model_state_dict
+
+    _peft_config(folder)
+    try:
+        wrapped = PeftModel.from_pretrained(model, str(folder.path))
+    except Exception as e:
+        raise _no_fit(folder, source, e) from e
+    if set(folder.shapes) != set(get_peft_model_state_dict(wrapped)):
+        raise ModelError(
+            f"{folder.path}: the adapter's weights are not those that {source} needs: it was trained on another model. {REMEDY}"
+        )
+    if getattr(model, "is_loaded_in_4bit", False):
+        return wrapped.get_base_model()
+    return wrapped.merge_and_unload()
+
+
+def _peft_config(folder: _Folder) -> Any:
+    """The settings as PEFT reads them, refused before memory is set aside if the weights do not bear them out."""
+    from peft import PeftConfig
 
     try:
         config = PeftConfig.from_pretrained(str(folder.path))
@@ -125,22 +199,15 @@ def _with_layers(model: Any, source: str, folder: _Folder) -> Any:
         raise ModelError(
             f"{folder.path}: {folder.kind} adapters cannot be served. Train prompt_tuning, prefix or lora instead of it."
         )
-    if asked > max((n for shape in folder.shapes.values() for n in shape), default=0):  # before memory is set aside for it
+    if asked > max((n for shape in folder.shapes.values() for n in shape), default=0):
         raise folder.misfit(f"{CONFIG} says rank {asked}, but no weight has that size")
-    try:
-        wrapped = PeftModel.from_pretrained(model, str(folder.path))
-    except Exception as e:
-        raise ModelError(
-            f"{folder.path}: the adapter does not fit {source} ({str(e).splitlines()[0]}). "
-            "Load it over the model it was trained on."
-        ) from e
-    if set(folder.shapes) != set(get_peft_model_state_dict(wrapped)):
-        raise ModelError(
-            f"{folder.path}: the adapter's weights are not those that {source} needs: it was trained on another model. {REMEDY}"
-        )
-    if getattr(model, "is_loaded_in_4bit", False):
-        return wrapped.get_base_model()
-    return wrapped.merge_and_unload()
+    return config
+
+
+def _no_fit(folder: _Folder, source: str, e: Exception) -> ModelError:
+    return ModelError(
+        f"{folder.path}: the adapter does not fit {source} ({str(e).splitlines()[0]}). Load it over the model it was trained on."
+    )
 
 
 def _load_bottlenecks(model: Any, folder: _Folder) -> None:
@@ -185,9 +252,7 @@ def require_attention(model: Any, what: str) -> None:
     Raises:
         ModelError: If the layers keep a running state, or bias attention by distance instead of rotating keys.
     """
-    from sadari.model.decode import is_maskable
-
-    if not is_maskable(model):
+    if not attends_plainly(model):
         raise ModelError(
             f"{model.name_or_path}: {what} needs plain attention in every layer, and a {type(model).__name__} has other layers. "
             "Use lora, which needs only linear layers."
@@ -210,6 +275,15 @@ def write_base_record(source: str, folder: Path) -> None:
     where = _folder_of(source)
     if where is not None:
         write_text(folder / BASE_RECORD, json.dumps({"fingerprint": _fingerprint(where)}) + "\n")
+
+
+def _require_base(folder: _Folder, source: str) -> None:
+    other = _other_base(folder, source)
+    if other:
+        raise ModelError(
+            f"{folder.path}: this adapter was trained on {other}, not on {source}. Load it over the model it was trained on, "
+            "or train it again on this one."
+        )
 
 
 def _other_base(folder: _Folder, source: str) -> str | None:

@@ -4,14 +4,18 @@ What is learnt and what is served are rendered by the same call. Loss weights co
 conversation and seeing where the new text begins; the end-of-turn marker is read off the template, never guessed.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sadari.errors import DataError, ModelError
 from sadari.types import Message, ToolSpec
 
 _PROBE = "sadariprobe"
+
+SHORT_IDS = "|length != 9"
+"""Stands in templates that refuse ids of tool calls of another length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,7 @@ def render_text(
         )
     try:
         text = tokenizer.apply_chat_template(
-            [message_dict(m) for m in messages],
+            [message_dict(m) for m in (_with_short_ids(messages) if SHORT_IDS in str(tokenizer.chat_template) else messages)],
             tools=[tool_dict(t) for t in tools] or None,
             tokenize=False,
             add_generation_prompt=opens_answer,
@@ -227,6 +231,22 @@ def _encode_with_starts(tokenizer: Any, text: str) -> tuple[list[int], list[int]
 
 def _common_prefix(a: str, b: str) -> int:
     return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+
+
+def _with_short_ids(messages: Sequence[Message]) -> list[Message]:
+    """The messages with ids of tool calls that are nine letters and digits, as Mistral's templates want them."""
+
+    def short(id: str) -> str:
+        return id if len(id) == 9 and id.isalnum() else hashlib.sha256(id.encode()).hexdigest()[:9]
+
+    return [
+        replace(
+            message,
+            tool_calls=tuple(replace(call, id=short(call.id)) for call in message.tool_calls),
+            tool_call_id=None if message.tool_call_id is None else short(message.tool_call_id),
+        )
+        for message in messages
+    ]
 
 
 def _plain(value: Any) -> Any:

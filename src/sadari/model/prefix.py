@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,12 @@ class VirtualPrefix:
     length: int
     embeddings: Callable[[], Tensor] | None = None
     key_values: Callable[[], list[tuple[Tensor, Tensor]]] | None = None
+
+    def tensors(self) -> list[Tensor]:
+        """The vectors as they are now."""
+        if self.embeddings is not None:
+            return [self.embeddings()]
+        return [t for pair in self.key_values() for t in pair] if self.key_values is not None else []
 
 
 def unpack_key_values(packed: Tensor, layers: int, heads: int) -> list[tuple[Tensor, Tensor]]:
@@ -42,3 +50,37 @@ def pack_key_values(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
     """The table of PEFT, shape (P, layers * 2 * H_kv * D_head), from the keys and values of each layer."""
     together = torch.stack([t[0] for pair in pairs for t in pair])  # (2 * layers, H_kv, P, D_head)
     return together.permute(2, 0, 1, 3).flatten(1)
+
+
+def key_values_before(model: Any, prefix: VirtualPrefix) -> list[tuple[Tensor, Tensor]]:
+    """Keys and values of each layer that stand before every row, shape (1, H_kv, P, D_head) each, as the vectors are now."""
+    if prefix.key_values is not None:
+        return prefix.key_values()
+    assert prefix.embeddings is not None
+    return computed_key_values(model, inputs_embeds=prefix.embeddings()[None])
+
+
+def computed_key_values(model: Any, **inputs: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Keys and values of each layer for the inputs of one forward pass, shape (B, H_kv, T, D_head) each."""
+    cache = DynamicCache()  # which forgets nothing, as one made for sliding windows would
+    model(**inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    return [(layer.keys, layer.values) for layer in cache.layers]
+
+
+def cache_with(pairs: Sequence[tuple[Tensor, Tensor]], rows: int) -> DynamicCache:
+    """A cache in which `rows` rows begin with these keys and values of one row."""
+    cache = DynamicCache()
+    for layer, (keys, values) in enumerate(pairs):
+        cache.update(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1), layer)
+    return cache
+
+
+def attends_plainly(model: Any) -> bool:
+    """Whether rows of a model may begin with keys and values: true of attention layers, not of recurrent or ALiBi ones."""
+    config = model.config.get_text_config(decoder=True)
+    if getattr(config, "alibi", False) or config.model_type in ("bloom", "mpt"):
+        return False
+    layers = DynamicCache(config=model.config).layers
+    kinds = set(getattr(config, "layer_types", None) or ()) or {"full_attention"}
+    plain = all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in layers)
+    return bool(layers) and plain and kinds <= {"full_attention", "sliding_attention"}

@@ -76,7 +76,7 @@ class ScriptedModel:
             return said
         text, calls = (said, ()) if isinstance(said, str) else ("", tuple(said))
         finish: str = "stop"
-        if request.constraint is not None and not calls:
+        if isinstance(request.constraint, OneOf) and not calls:
             text = _obey(text, request.constraint, request.messages[-1].content if request.messages else "")
         elif not calls:
             text = _cut_at_stop(text, request.stop)

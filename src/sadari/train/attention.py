@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sadari.errors import ModelError
+from sadari.model import sight
 from sadari.train.trie import Segment, Trie
 
 NAME = "sadari_trie"
@@ -32,17 +33,6 @@ SHORT = 16
 
 _flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 _flash_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
-
-
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """What the model says of the mask of a layer, in place of the mask.
-
-    Args:
-        window: A token sees itself and so many before it, less one; None for all of them.
-    """
-
-    window: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,17 +156,7 @@ def _parts(segment: Segment, window: int | None) -> list[Segment]:
 
 def register() -> None:
     """Put the attention into the registry of `transformers`; a model takes it by `set_attn_implementation`."""
-    from transformers import AttentionInterface
-    from transformers.masking_utils import AttentionMaskInterface
-
-    AttentionInterface.register(NAME, attend)
-    AttentionMaskInterface.register(NAME, _sight)
-
-
-def _sight(*args: Any, local_size: int | None = None, use_vmap: bool = False, **kwargs: Any) -> Sight:
-    if use_vmap:
-        raise ModelError("the model shapes its mask by a function of its own")
-    return Sight(local_size)
+    sight.register(NAME, attend)
 
 
 def attend(module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, **settings: Any) -> tuple[Tensor, None]:
@@ -214,20 +194,14 @@ def attend(module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mas
     return out.transpose(1, 2).contiguous(), None
 
 
-def _fault(module: Any, query: Tensor, key: Tensor, sight: Any, settings: dict[str, Any]) -> str:
+def _fault(module: Any, query: Tensor, key: Tensor, seen: Any, settings: dict[str, Any]) -> str:
     """What of a layer's wishes is not covered; "" if all is."""
     layout: Layout | None = settings.get("trie_layout")
     if layout is None:
         return "no layout was passed on"
-    named = [name for name in ("softcap", "s_aux") if settings.get(name) is not None]
-    if named:
-        return ", ".join(named)
-    if settings.get("dropout"):
-        return "it drops attention weights at random"
-    if not isinstance(sight, Sight):
-        return "it has a mask of its own" if sight is not None else "it takes no mask"
-    if sight.window is not None and sight.window == getattr(getattr(module, "config", None), "attention_chunk_size", None):
-        return "it sees only its own chunk of the row"
+    fault = sight.uncovered(module, seen, settings)
+    if fault:
+        return fault
     if query.shape[0] != 1 or query.shape[2] != layout.queries or key.shape[2] != layout.keys:
         return f"queries and keys of shapes {tuple(query.shape)} and {tuple(key.shape)}, not those of the batch"
     return ""

@@ -5,33 +5,25 @@ are not followed; answers are bounded in size and time.
 Not covered: what the service does with what it is sent.
 """
 
-import json
-import os
 import random
-import re
-import ssl
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import httpx
 
 from sadari.errors import DataError, ModelError
-from sadari.model.remote import LONGEST_WAIT_S, OPENAI_URL, RETRIED, _endpoint, _retry_after_s
+from sadari.model.remote import wire
+from sadari.model.remote.wire import LONGEST_WAIT_S, MOST_BYTES, OPENAI_URL, RETRIED
 
 MAYBE_TAKEN = frozenset({500, 502, 504})
 """Statuses after which nobody knows whether something that was sent took effect."""
 
 QUOTA = frozenset({"insufficient_quota", "billing_hard_limit_reached", "exceeded_quota", "quota_exceeded"})
 """Codes of refusals that do not pass by waiting, whatever their status."""
-
-MOST_BYTES = 8 * 2**20
-"""Longest answer that is read."""
 
 LONGEST_EXCHANGE = 10
 """A whole answer may take so many times the timeout of one pause in it."""
@@ -103,7 +95,7 @@ class Exchange:
     def __init__(
         self, address: Address, *, timeout_s: float = 60.0, retries: int = 5, sleep: Callable[[float], None] = time.sleep
     ) -> None:
-        _, self.where = _endpoint(address.base_url)
+        self.where = wire.checked_base(address.base_url)
         self._address, self._timeout_s, self._retries = address, timeout_s, retries
         self.sleep = sleep
         self._jitter = random.Random()
@@ -129,7 +121,7 @@ class Exchange:
                 if response.is_success:
                     return self._object(response)
                 problem, code = self._problem(response)
-                status, pause_s = response.status_code, _retry_after_s(response)
+                status, pause_s = response.status_code, wire.retry_after_s(response.headers)
             if status in MAYBE_TAKEN and not call.is_repeatable:
                 raise MaybeTakenError(problem)
             if status not in RETRIED or code in QUOTA:
@@ -149,16 +141,12 @@ class Exchange:
 
     def clean(self, said: Any) -> str:
         """What a service said, as it may be shown: short, on one line, without the key."""
-        text = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
-        key = os.environ.get(self._address.key_env)
-        text = text.replace(key, "***") if key else text
-        text = re.sub(r"\bsk-[\w*.-]+", "***", text)
-        return "".join(ch if ch.isprintable() else " " for ch in text[:300]).strip()
+        return wire.clean(said, self._address.key_env)
 
     def _exchange(self, call: Call) -> httpx.Response:
         with ExitStack() as stack:
             # A connection kept over the minutes between two looks may be dead by then, and break off the next call.
-            client = stack.enter_context(httpx.Client(timeout=self._timeout_s, follow_redirects=False, verify=_certificates()))
+            client = stack.enter_context(httpx.Client(timeout=self._timeout_s, follow_redirects=False, verify=wire.certificates()))
             sent: dict[str, Any] = {} if call.body is None else {"json": call.body}
             if call.file is not None:
                 name, source = call.file
@@ -175,48 +163,34 @@ class Exchange:
             )
 
     def _read(self, response: httpx.Response) -> bytes:
-        deadline = time.monotonic() + LONGEST_EXCHANGE * self._timeout_s
-        content = bytearray()
-        for chunk in response.iter_bytes():
-            content += chunk
-            if len(content) > MOST_BYTES:
-                raise ModelError(f"{self.where}: the answer is longer than {MOST_BYTES >> 20} MiB. Check base_url.")
-            if time.monotonic() > deadline:
-                raise httpx.ReadTimeout("no whole answer in time")
-        return bytes(content)
+        try:
+            return b"".join(wire.bounded(response.iter_bytes(), most=MOST_BYTES, longest_s=LONGEST_EXCHANGE * self._timeout_s))
+        except wire.OversizeError as e:
+            raise ModelError(f"{self.where}: {e}. Check base_url.") from e
 
     def _object(self, response: httpx.Response) -> dict[str, Any]:
         if not response.content:
             return {}
-        data = _parsed(response)
+        data = wire.parsed(response.content)
         if not isinstance(data, dict):
             raise self.malformed("JSON object", data)
         return data
 
     def _headers(self, call: Call) -> dict[str, str]:
         address = self._address
-        key = os.environ.get(address.key_env, "")
-        if not key and address.base_url.startswith(OPENAI_URL):
-            raise ModelError(f"{self.where}: the environment variable {address.key_env} is not set. Put the key there.")
-        if not (key.isascii() and key.isprintable()) or key != key.strip():
-            raise ModelError(f"the key in {address.key_env} holds characters that no key has, such as a line break. Set it anew.")
+        key = wire.read_key(address.key_env, address.base_url, self.where)
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         headers |= {address.key_header: f"{address.key_prefix}{key}"} if key else {}
         return headers | ({"Idempotency-Key": call.once} if call.once else {})
 
     def _url(self, call: Call) -> str:
-        parts = urlsplit(self._address.base_url)
-        query = "&".join(part for part in (parts.query, urlencode(call.query)) if part)
-        return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/") + call.path, query, ""))
+        return wire.join_url(self._address.base_url, call.path, call.query)
 
     def _problem(self, response: httpx.Response) -> tuple[str, str]:
         """What a refusal means and what to do about it, and its code."""
-        status, data = response.status_code, _parsed(response)
-        error = data.get("error", data) if isinstance(data, dict) else data
-        is_object = isinstance(error, dict)
-        said = self.clean((error.get("message") if is_object else error) or "")
-        code = str((error.get("code") or error.get("type") or "") if is_object else "")
-        env = self._address.key_env
+        status, env = response.status_code, self._address.key_env
+        what_is_said, code = wire.said_error(wire.parsed(response.content))
+        said = self.clean(what_is_said)
         what = {
             401: f"the key in {env} was refused. Set {env} to a valid key",
             402: "the account's credit is used up. Add credit, then run the same command again",
@@ -228,17 +202,3 @@ class Exchange:
         if code in QUOTA:
             reason = "the account's credit or quota is used up. Add credit or raise its limit, then run the same command again"
         return f"{self.where}: HTTP {status}: {reason}" + (f" ({said})." if said else "."), code
-
-
-@cache
-def _certificates() -> ssl.SSLContext:
-    """Those that are trusted; reading them takes longer than a call."""
-    return httpx.create_ssl_context()
-
-
-def _parsed(response: httpx.Response) -> Any:
-    """The JSON of an answer, or its text where it is none."""
-    try:
-        return json.loads(response.content)
-    except (ValueError, RecursionError):
-        return response.text

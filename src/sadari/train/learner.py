@@ -225,11 +225,7 @@ class Learner:
         self.tell(f"memory ran out: computing {self.packed_tokens} tokens at once from here on")
 
     def _fitted(self) -> list[Tensor]:
-        given: list[Tensor] = []
-        if self.prefix is not None and self.prefix.embeddings is not None:
-            given.append(self.prefix.embeddings())
-        elif self.prefix is not None and self.prefix.key_values is not None:
-            given += [t for pair in self.prefix.key_values() for t in pair]
+        given = self.prefix.tensors() if self.prefix is not None else []
         own = [p for p in self.model.parameters() if p.requires_grad]
         return list({id(t): t for t in (*own, *_leaves(given))}.values())
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sadari.errors import DataError
-from sadari.model.remote import _payload_messages
+from sadari.model.remote.payload import wire_messages
 from sadari.types import Message, ToolSpec
 
 BYTES_PER_TOKEN = 3
@@ -58,7 +58,7 @@ def texts_of(row: ChatRow) -> Iterator[str]:
 
 
 def _chat_row(row: ChatRow) -> dict[str, Any]:
-    payload = _payload_messages(row.messages, row.tools)
+    payload = wire_messages(row.messages, row.tools)
     for turn, message in zip(payload["messages"], row.messages, strict=True):
         if message.role == "assistant":
             turn["weight"] = int(_weight(message))

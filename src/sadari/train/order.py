@@ -36,7 +36,7 @@ from sadari.train.preference import Preference
 from sadari.train.rows import Row
 
 if TYPE_CHECKING:
-    from sadari.model.local import Precision
+    from sadari.model.weights import Precision
 
 
 OBJECTIVES = (CrossEntropy, Distillation, Preference)

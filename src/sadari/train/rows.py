@@ -9,7 +9,7 @@ import numpy as np
 from sadari.answer import Answerer
 from sadari.errors import TrainingError
 from sadari.model.chat import render_prompt, render_training
-from sadari.types import Example, Request
+from sadari.types import Example, OneOf, Request
 
 if TYPE_CHECKING:
     from sadari.model.local import LocalModel
@@ -89,7 +89,7 @@ def _free_row(example: Example, request: Request, model: "LocalModel") -> Row:
 
 
 def _constrained_row(example: Example, request: Request, said: str, model: "LocalModel") -> Row | None:
-    assert request.constraint is not None
+    assert isinstance(request.constraint, OneOf)
     decisions = model.decisions(request.constraint, said)
     if decisions is None:
         return None

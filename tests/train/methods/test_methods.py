@@ -41,7 +41,7 @@ FAMILIES = ["llama", "qwen3", "gemma3"]
 def logits(local: LocalModel, ids: list[int] = IDS) -> Tensor:
     """Scores at every place of one row, learnt vectors before it included."""
     with torch.no_grad():
-        return local.model(input_ids=torch.tensor([ids]), use_cache=False, **local.before(1, len(ids))).logits[0]  # type: ignore[no-any-return]
+        return local.model(input_ids=torch.tensor([ids]), use_cache=False, **local.before(1)).logits[0]  # type: ignore[no-any-return]
 
 
 def attached_to(folder: Path, name: str, seed: int = 0) -> tuple[LocalModel, Attached]:
@@ -273,7 +273,7 @@ def test_qlora_over_a_base_that_is_not_in_four_bits_is_refused(checkpoint: Calla
 
 
 def test_four_bits_without_bitsandbytes_name_the_extra(checkpoint: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sadari.model.local.find_spec", lambda name: None)
+    monkeypatch.setattr("sadari.model.weights.find_spec", lambda name: None)
     with pytest.raises(ModelError, match=r"needs bitsandbytes.*pip install 'sadari\[qlora\]'"):
         LocalModel(checkpoint("llama"), precision="nf4")
 

@@ -9,7 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sadari.errors import ConfigError
+import torch
+from torch import Tensor
+
+from sadari.errors import ConfigError, ModelError
 from sadari.model.chat import encode, render_text
 from sadari.types import Message, OneOf
 
@@ -191,3 +194,74 @@ def tokeniser_in_place(tokenizer: Any) -> Tokenise:
         return out
 
     return tokenise
+
+
+class OptionGuide:
+    """A `Guide` for one answer of options.
+
+    Args:
+        ends: Tokens that end the answer.
+        limit: Beyond so many tokens no further option is begun; no option is ever cut.
+        is_greedy: Whether the likeliest token is taken: then it is settled first whether an option stands alone.
+    """
+
+    def __init__(self, trie: OptionTrie, ends: frozenset[int], limit: int, *, is_greedy: bool) -> None:
+        self._trie, self._ends, self._limit, self._is_greedy = trie, sorted(e for e in ends if e >= 0), limit, is_greedy
+        self._state, self._written = trie.start(), 0
+
+    @property
+    def text(self) -> str:
+        """The answer."""
+        return self._trie.text(self._state)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the answer may end here."""
+        return self._allowed()[1]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing but the end may follow."""
+        return not self._allowed()[0]
+
+    def prepare(self) -> None:
+        """Nothing is worth preparing: a step looks up the children of a node."""
+
+    def restrict(self, scores: Tensor) -> None:
+        """Leave the scores of what may come next."""
+        tokens, can_end = self._allowed()
+        if not self._written and self._is_greedy:
+            tokens = self._settle_alone(tokens, scores)
+        ids = torch.tensor([*tokens, *(self._ends if can_end else ())])
+        held = scores[ids]
+        scores.fill_(float("-inf"))
+        scores[ids] = held
+
+    def accept(self, token: int) -> None:
+        """Take one token."""
+        state = self._trie.step(self._state, token, may_join=self._written < self._limit)
+        if not state:
+            raise ModelError(f"token {token} was chosen, but no option goes on with it.")
+        self._state, self._written = state, self._written + 1
+
+    def forced(self) -> list[int]:
+        """Take the tokens that have no alternative."""
+        taken: list[int] = []
+        while True:
+            tokens, can_end = self._allowed()
+            if len(tokens) != 1 or can_end:
+                return taken
+            self.accept(tokens[0])
+            taken.append(tokens[0])
+
+    def _allowed(self) -> tuple[tuple[int, ...], bool]:
+        return self._trie.allowed(self._state, may_join=self._written < self._limit)
+
+    def _settle_alone(self, tokens: tuple[int, ...], scores: Tensor) -> tuple[int, ...]:
+        """The first tokens that are left once it is settled whether an option stands alone."""
+        lone = tuple(t for t in tokens if t in self._trie.alone_first)
+        others = tuple(t for t in tokens if t not in self._trie.alone_first)
+        if not lone or not others:
+            return tokens
+        share = torch.softmax(scores[torch.tensor([*lone, *others])].double(), dim=-1)[: len(lone)].sum()
+        return lone if float(share) > self._trie.alone_above else others

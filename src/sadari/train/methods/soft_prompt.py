@@ -13,8 +13,7 @@ from torch import Tensor
 
 from sadari.errors import ConfigError, ModelError
 from sadari.model.adapters import key_value_shape, require_attention
-from sadari.model.decode import Batch
-from sadari.model.prefix import VirtualPrefix, pack_key_values, unpack_key_values
+from sadari.model.prefix import VirtualPrefix, computed_key_values, pack_key_values, unpack_key_values
 from sadari.train.config import SoftPromptConfig, TuneConfig
 from sadari.train.methods.attached import Attached, Method, count_weights, nothing_off
 from sadari.train.methods.learning_rate import default_learning_rate
@@ -48,11 +47,10 @@ def attach_prefix(model: Any, config: TuneConfig, prompt_ids: Sequence[int]) -> 
     from peft import PrefixTuningConfig
 
     assert isinstance(config, SoftPromptConfig)
-    batch = Batch(model, 1, config.tokens)
+    ids = torch.tensor([_as_many(prompt_ids, config, model)], device=model.device)
     with torch.no_grad():
-        batch.feed([_as_many(prompt_ids, config, model)])
+        pairs = computed_key_values(model, input_ids=ids)
     layers, heads, head_width = key_value_shape(model)
-    pairs = batch.key_values()
     if len(pairs) != layers or any(t.shape[1::2] != (heads, head_width) for pair in pairs for t in pair):
         raise ModelError(
             f"{model.name_or_path}: prefix tuning needs keys and values of one shape in all layers, and a {type(model).__name__} "

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from layouts import LAYOUTS, make_tokenizer
 from sadari.errors import ConfigError
-from sadari.model.constraint import OptionTrie, tokeniser_in_place
+from sadari.model.grammar.options import OptionTrie, tokeniser_in_place
 from sadari.types import OneOf
 
 TEXT = st.text(st.sampled_from("가나환불a1 .,{\n"), min_size=1, max_size=8).filter(lambda t: t == t.strip())
