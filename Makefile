@@ -5,7 +5,7 @@ READY := .venv/.installed
 # Test processes share two cores: one thread each is many times faster than two.
 TESTS := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
 
-.PHONY: setup demo quick test test-all check bench-evidence bench-real bench-training clean
+.PHONY: setup demo quick test test-all check bench-evidence bench-real bench-training bench-generation bench-tools clean
 
 setup: $(READY)
 
@@ -42,6 +42,13 @@ bench-real: setup
 # QUICK=1: 8 rows a step, under 10 minutes. Needs trl and datasets beside the rest; without them only sadari is timed.
 bench-training: setup
 	$(BIN)/python benchmarks/training/run.py $(if $(QUICK),--quick)
+
+# QUICK=1: fewer requests and a cut model, under 6 minutes. llama.cpp's side needs llama-cpp-python and gguf.
+bench-generation: setup
+	$(BIN)/python benchmarks/generation/run.py $(if $(QUICK),--quick)
+
+bench-tools: setup
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/tools/run.py
 
 clean:
 	rm -rf .venv examples/*/runs benchmarks/real/*/runs

@@ -6,7 +6,7 @@ import pytest
 from sadari.bundle import digest, load_bundle, save_bundle
 from sadari.errors import RunError
 from sadari.files import write_lines
-from sadari.types import Document, Example, Message, Prompt, Retrieval, System
+from sadari.types import Document, Example, Message, Prompt, Retrieval, System, ToolSpec
 
 
 @pytest.fixture
@@ -38,6 +38,13 @@ def test_a_bundle_holds_all_that_its_system_needs_and_can_be_moved(system: Syste
 def test_a_base_model_that_is_named_stays_a_name(tmp_path: Path) -> None:
     save_bundle(System("mini"), tmp_path / "best")
     assert load_bundle(tmp_path / "best") == System("mini")
+
+
+def test_a_bundle_remembers_its_tools_and_how_many_are_shown(tmp_path: Path) -> None:
+    tools = (ToolSpec("lookup", "주문 조회", {"type": "object", "properties": {"order": {"type": "integer"}}}),)
+    system = System("mini", tools=tools, tools_shown=8)
+    save_bundle(system, tmp_path / "best")
+    assert load_bundle(tmp_path / "best") == system
 
 
 def test_a_missing_part_is_named_by_its_path(system: System, tmp_path: Path) -> None:

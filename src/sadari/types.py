@@ -327,6 +327,7 @@ class Request:
         n: So many answers; those after the first are drawn with the next seeds, and stand in `Generation.others`.
         logprobs: For each token its log-probability and those of so many likeliest tokens; None for none.
         adapter: Name under which the model was given an adapter for this request; None for the model as it was loaded.
+        slides: A conversation too long for the context loses its oldest turns, instructions aside, instead of being refused.
     """
 
     messages: tuple[Message, ...]
@@ -346,6 +347,7 @@ class Request:
     n: int = 1
     logprobs: int | None = None
     adapter: str | None = None
+    slides: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -415,6 +417,9 @@ class StreamingModel(Model, Protocol):
         """The answer piece by piece, the whole generation last. Closing the iterator ends the work on it.
 
         A request that fails gives one `Delta` whose generation says why. `n` is 1.
+
+        Raises:
+            BusyError: If as many requests wait as may.
         """
         ...
 

@@ -93,6 +93,15 @@ def test_row_snippets_can_be_read(name: str, tmp_path: Path) -> None:
             assert (scan.problems, scan.unused, len(scan.rows)) == ((), (), 1)
 
 
+MODEL_SNIPPETS = [text for text in _fences(DOCS / "how-to.md", "python") if "load_model(" in text]
+
+
+@pytest.mark.parametrize("snippet", MODEL_SNIPPETS, ids=["schema", "stream"])
+def test_python_snippets_run(snippet: str, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(snippet, "how-to.md", "exec"), {})
+    assert capsys.readouterr().out.strip()
+
+
 def test_snippets_for_ci_are_yaml() -> None:
     snippets = [yaml.safe_load(text) for text in _fences(DOCS / "how-to.md", "yml")]
     assert [type(snippet) for snippet in snippets] == [dict, list]

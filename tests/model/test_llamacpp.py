@@ -96,10 +96,10 @@ def test_what_prompts_begin_with_is_computed_once(gguf: Path) -> None:
     shared = next(at for at in range(min(map(len, prompts))) if len({prompt[at] for prompt in prompts}) > 1)
     assert shared > 100
     model.generate(asked)
-    spared = model.engine.scheduler.counts.spared
+    spared = model.engine.counts().spared
     assert spared >= (len(asked) - 1) * shared
     model.generate(asked[:1])
-    assert model.engine.scheduler.counts.spared >= spared + shared
+    assert model.engine.counts().spared >= spared + shared
 
 
 def test_answers_do_not_depend_on_what_was_asked_before(gguf: Path) -> None:
@@ -169,7 +169,7 @@ def test_a_closed_stream_frees_its_place(tiny) -> None:
     stream = tiny.stream(requests(1)[0])
     next(stream)
     stream.close()
-    assert tiny.engine.scheduler.is_idle
+    assert tiny.engine._schedulers[None].is_idle
 
 
 def test_several_threads_are_answered_together(tiny) -> None:

@@ -19,7 +19,7 @@ from sadari.model import load_model
 from sadari.model.chat import render_prompt
 from sadari.model.engine import Limits
 from sadari.model.local import LocalModel
-from sadari.types import JsonSchema, Message, OneOf, Request, ToolSpec
+from sadari.types import JsonSchema, Message, OneOf, Regex, Request, ToolSpec
 
 from .conftest import RecordingModel
 
@@ -164,6 +164,30 @@ def test_a_prompt_longer_than_the_context_is_an_error_and_the_others_go_on(local
     assert [first.finish, third.finish] == ["length", "length"]
 
 
+def test_a_conversation_that_may_slide_loses_its_oldest_turns_and_keeps_its_instruction(local_model):
+    model, told = local_model("llama"), Message("system", "짧게 답한다.")
+    turns = [Message(role, f"{i} " + "가나다 " * 40) for i in range(6) for role in ("user", "assistant")]
+    asked = Message("user", "마지막 질문")
+    request = Request((told, *turns, asked), max_new_tokens=30)
+    assert model.generate([request])[0].finish == "error"
+
+    (slid,) = model.generate([replace(request, slides=True)])
+
+    kept = next(n for n in range(2, 14, 2) if model.count_tokens((told, *turns[n:], asked)) + 30 <= model.context)
+    assert slid.usage.prompt_tokens == model.count_tokens((told, *turns[kept:], asked))
+    assert slid.text == model.generate([Request((told, *turns[kept:], asked), max_new_tokens=30)])[0].text
+
+
+def test_a_question_that_is_too_long_by_itself_is_refused_even_where_turns_may_slide(local_model):
+    long = Request((Message("user", "a"), Message("assistant", "b"), Message("user", "가나다 " * 400)), slides=True)
+    assert "context" in local_model("llama").generate([long])[0].error
+
+
+def test_a_stop_string_that_never_comes_ends_at_the_limit(local_model):
+    (generation,) = local_model("llama").generate([replace(requests()[1], max_new_tokens=12, stop=("결코 오지 않는다",))])
+    assert (generation.finish, generation.usage.completion_tokens) == ("length", 12)
+
+
 def test_an_answer_ends_at_the_end_of_the_context(local_model):
     model = local_model("llama")
     request = Request((Message("user", "a " * 380),), max_new_tokens=500)
@@ -268,6 +292,40 @@ def test_a_call_that_is_asked_for_is_written_even_by_a_model_that_knows_none(loc
     assert generation.finish == "stop", generation
     assert [call.name for call in generation.tool_calls] == ["lookup"]
     jsonschema.validate(dict(generation.tool_calls[0].arguments), parameters)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("min_p", 1.5), ("temperature", float("nan")), ("repetition_penalty", 0.0), ("top_k", -5), ("logprobs", 10**6), ("n", 10**6)],
+)
+def test_a_field_out_of_range_is_an_error_of_that_request(local_model, field, value):
+    bad, good = local_model("llama").generate([replace(requests()[0], **{field: value}), requests()[0]])
+    assert (bad.finish, good.finish) == ("error", "length")
+    assert field in bad.error
+
+
+def test_text_that_no_tokenizer_takes_is_an_error_of_that_request(local_model):
+    model = local_model("llama")
+    bad = [Request((Message("user", "\ud800"),)), replace(requests()[0], stop=("\ud800",))]
+    *refused, good = model.generate([*bad, requests()[0]])
+    assert all("surrogate" in g.error for g in refused)
+    assert good.finish == "length"
+
+
+def test_a_stop_string_inside_forced_text_is_found(local_model):
+    forced = Regex("[ab] and then a long text that is forced, with\\na line break and more of it, much more")
+    (generation,) = local_model("qwen3").generate([replace(requests()[0], constraint=forced, stop=("\n",), max_new_tokens=200)])
+    assert generation.text.endswith("with")
+    assert generation.finish == "truncated"
+
+
+def test_log_probabilities_are_told_of_every_token_under_a_schema_too(local_model):
+    schema = JsonSchema(
+        {"type": "object", "properties": {"order": {"enum": [1, 2]}}, "required": ["order"], "additionalProperties": False}
+    )
+    (generation,) = local_model("qwen3").generate([replace(requests()[0], constraint=schema, logprobs=1, max_new_tokens=60)])
+    assert generation.finish == "stop"
+    assert "".join(score.token for score in generation.logprobs).startswith(generation.text)
 
 
 def test_no_requests_give_no_generations(local_model):

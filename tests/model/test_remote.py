@@ -213,6 +213,26 @@ def test_one_call_is_kept_where_one_at_a_time_was_asked_for(double: Replay) -> N
     assert made.repairs == ("2 further tool calls left out: one at a time was asked for",)
 
 
+@pytest.mark.parametrize("arguments", ['{"order": 1', ""])
+def test_a_call_that_was_cut_is_left_out_and_told(double: Replay, arguments: str) -> None:
+    model, _ = remote(double)
+    calls = [
+        {"id": "c1", "function": {"name": "lookup", "arguments": "{}"}},
+        {"id": "c2", "function": {"name": "lookup", "arguments": arguments}},
+    ]
+    double.script = said(completion(None, tool_calls=calls, finish="length"))
+    made = model.generate([ASK])[0]
+    assert made.tool_calls == (ToolCall("lookup", {}, "c1"),)
+    assert made.finish == "truncated"
+
+
+def test_what_a_failed_answer_cost_is_told(double: Replay) -> None:
+    model, _ = remote(double, structured=True)
+    double.script = said(completion("글쎄요"))
+    made = model.generate([Request(ASK.messages, constraint=OneOf(("환불", "교환")))])[0]
+    assert (made.finish, made.usage) == ("error", Usage(7, 3))
+
+
 def test_a_length_finish_is_told(double: Replay) -> None:
     model, _ = remote(double)
     double.script = said(completion(finish="length"))

@@ -1,5 +1,6 @@
 """Several adapters over one base: each request gets what its adapter alone gives."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file, save_file
 
 from sadari.errors import ModelError
 from sadari.model.local import LocalModel
@@ -79,3 +81,18 @@ def test_a_name_that_is_taken_and_an_adapter_of_another_model_are_refused(checkp
         model.add_adapter("returns", adapters["delivery"])
     with pytest.raises(ModelError, match=r"trained on|does not fit"):
         LocalModel(checkpoint("llama")).add_adapter("returns", adapters["returns"])
+
+
+def test_an_adapter_with_parts_missing_is_refused_and_leaves_the_base_as_it_was(checkpoint, adapters, tmp_path):
+    model = LocalModel(checkpoint("qwen3"))
+    before = [g.text for g in model.generate(requests())]
+    shutil.copytree(adapters["returns"], tmp_path / "half")
+    weights = load_file(tmp_path / "half" / "adapter_model.safetensors")
+    save_file(dict(list(weights.items())[: len(weights) // 2]), tmp_path / "half" / "adapter_model.safetensors")
+    for loaded in (False, True):
+        with pytest.raises(ModelError, match="its weights are not those"):
+            model.add_adapter("half", tmp_path / "half")
+        assert [g.text for g in model.generate(requests())] == before
+        if not loaded:
+            model.add_adapter("delivery", adapters["delivery"])
+    assert model.generate([replace(requests()[1], adapter="delivery")])[0].finish != "error"

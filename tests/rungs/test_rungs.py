@@ -27,6 +27,7 @@ from sadari.types import (
     Rung,
     Scorecard,
     System,
+    ToolSpec,
     Workshop,
 )
 
@@ -170,6 +171,20 @@ def test_only_the_settings_that_are_asked_for_are_tried(tmp_path: Path) -> None:
         baseline(shop, tmp_path), TRAIN, VALIDATION, tmp_path
     )
     assert {(s.prompt.shots, s.prompt.chain_of_thought) for s in looks.systems} == {(1, False)}
+
+
+def test_of_a_long_catalogue_showing_the_tools_found_is_tried(tmp_path: Path) -> None:
+    tools = tuple(ToolSpec(f"tool_{i}", "", {"type": "object"}) for i in range(9))
+    shop, looks = scripted(lambda system: float(system.tools_shown == 2))
+    start = baseline(shop, tmp_path)
+    built = make_rung("prompt", {}, shop).build(start.with_(tools=tools), TRAIN, VALIDATION, tmp_path)
+    assert {s.tools_shown for s in looks.systems} == {0, 2, 8}
+    assert built.system.tools_shown == 2
+    assert built.notes[0].endswith("2 of 9 tools")
+
+    looks.systems.clear()
+    make_rung("prompt", {}, shop).build(start.with_(tools=tools[:8]), TRAIN, VALIDATION, tmp_path / "short")
+    assert {s.tools_shown for s in looks.systems} == {0}
 
 
 # --- retrieval ---------------------------------------------------------------------------------------------------------

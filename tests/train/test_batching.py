@@ -126,3 +126,11 @@ def test_a_few_long_rows_are_filled_up_with_short_ones() -> None:
     """Best fit: two of 6 tokens and four of 3 fill two batches of 12."""
     items = items_of("abcdefG", "hijklmN", "opqR", "stuV", "wxyZ", "bcaD")
     assert len(cut(items, 12)) == 2
+
+
+def test_batches_are_made_even_where_that_makes_none_more() -> None:
+    rows = [Row(str(i), (*range(600), *(1000 + i,) * 100), (0.0,) * 600 + (1.0,) * 100) for i in range(32)]
+    batches = cut([(row,) for row in rows], 2048)
+    sizes = sorted(len(batch) for batch in batches)
+    assert len(batches) == 3, "14 rows of 100 tokens fit behind 600 that they share"
+    assert sizes[-1] <= 12, "not 14, 14 and 4"

@@ -1,7 +1,7 @@
 """How long the rows are in tokens of the chosen model, and which of them would be cut."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +71,7 @@ def measure_lengths(task: Task, model: Model) -> Lengths:
             examples = getattr(task, name)
             prompts[name] = tuple(_prompt_tokens(answerer, example) for example in examples)
             answers[name] = tuple(count(example) for example in examples)
-    plain = [_tokens(model, compose(Prompt(task.goal), e.prompt), e) for e in task.test[:SAMPLE] if e.prompt]
+    plain = [model.count_tokens(compose(Prompt(task.goal), e.prompt), e.tools) for e in task.test[:SAMPLE] if e.prompt]
     listed = Message("user", "\n".join(task.labels))
     return Lengths(
         prompts,
@@ -115,11 +115,8 @@ def _asked(task: Task, folder: Path) -> System:
 def _prompt_tokens(answerer: Answerer, example: Example) -> int:
     if not example.prompt:
         return 0
-    return _tokens(answerer.model, answerer.prepare(example, training=True).request.messages, example)
-
-
-def _tokens(model: Model, messages: Sequence[Message], example: Example) -> int:
-    return model.count_tokens(messages, example.tools)
+    request = answerer.prepare(example, training=True).request
+    return answerer.model.count_tokens(request.messages, request.tools)
 
 
 class _AnswerCount:

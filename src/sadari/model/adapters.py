@@ -72,7 +72,8 @@ class Adapters:
     def __init__(self, source: str) -> None:
         self._source = source
         self._wrapped: Any = None
-        self._names: list[str] = []
+        self._names: dict[str, str] = {}
+        """By how requests name them, how PEFT does, which makes them attributes of modules: `half` is one already."""
 
     def add(self, model: Any, name: str, path: Path) -> None:
         """Read an adapter and lay it beside the layers of `model`, out of use.
@@ -80,7 +81,7 @@ class Adapters:
         Raises:
             ModelError: If the name is taken, the folder holds no adapter for this model, or one that does not stand in layers.
         """
-        from peft import PeftModel
+        from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 
         if name in self._names:
             raise ModelError(f"adapter {name!r} is there already. Give {path} another name.")
@@ -90,15 +91,28 @@ class Adapters:
             raise ModelError(
                 f"{path}: {folder.kind} adapters are not exchanged between requests. Load it with the model: adapter=."
             )
-        _peft_config(folder)
+        config = _peft_config(folder)
+        if getattr(config, "bias", "none") != "none":
+            raise ModelError(f"{path}: it changes biases of the base, which all requests share. Load it with the model: adapter=.")
+        wrapped, inside = self._wrapped, f"adapter_{len(self._names)}"
         try:
-            if self._wrapped is None:
-                self._wrapped = PeftModel.from_pretrained(model, str(path), adapter_name=name)
+            if wrapped is None:
+                wrapped = PeftModel(model, config, adapter_name=inside)
             else:
-                self._wrapped.load_adapter(str(path), adapter_name=name)
+                wrapped.add_adapter(inside, config)
+            needed = get_peft_model_state_dict(wrapped, adapter_name=inside)
+            if {key: tuple(value.shape) for key, value in needed.items()} != dict(folder.shapes):
+                raise folder.misfit(f"its weights are not those that {self._source} needs")
+            set_peft_model_state_dict(wrapped, folder.weights(), adapter_name=inside)
         except Exception as e:
-            raise _no_fit(folder, self._source, e) from e
-        self._names.append(name)
+            if wrapped is not None and wrapped is self._wrapped and inside in wrapped.peft_config:
+                wrapped.delete_adapter(inside)
+            elif wrapped is not None and self._wrapped is None:
+                wrapped.unload()
+            self.switch(None)
+            raise e if isinstance(e, ModelError) else _no_fit(folder, self._source, e) from e
+        self._wrapped = wrapped.eval()
+        self._names[name] = inside
         self.switch(None)
 
     def require(self, name: str | None) -> None:
@@ -118,8 +132,8 @@ class Adapters:
         if name is None:
             self._wrapped.base_model.disable_adapter_layers()
         else:
+            self._wrapped.set_adapter(self._names[name])
             self._wrapped.base_model.enable_adapter_layers()
-            self._wrapped.set_adapter(name)
         self._wrapped.requires_grad_(False)  # PEFT takes an active adapter for one to be trained
 
 

@@ -2,37 +2,57 @@
 
 import math
 from abc import ABC, abstractmethod
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Protocol
 
-from sadari.errors import ContextError, ModelError, SadariError
+from sadari.errors import ConfigError, ContextError, DataError, ModelError, SadariError
 from sadari.model.chat import render_prompt, render_text
-from sadari.model.engine.row import Row, Sampling
+from sadari.model.engine import Engine, Row, Sampling
 from sadari.model.grammar import Guide, OptionGuide, OptionTrie, call_guide, grammars_of
 from sadari.model.speech import Speech, Transcript
 from sadari.model.toolcalls import AnswerReader, CallReader, Read, TemplateReader, read_with, reader_of
 from sadari.types import Delta, Generation, Message, OneOf, Request, TokenScore, ToolCall, ToolSpec, Usage
 
+RANGES: dict[str, tuple[float, float]] = {
+    "max_new_tokens": (0, 2**24),
+    "temperature": (0, 100),
+    "top_p": (0, 1),
+    "top_k": (0, 2**24),
+    "min_p": (0, 1),
+    "repetition_penalty": (0.01, 100),
+    "seed": (-(2**62), 2**62),
+    "n": (1, 1024),
+    "logprobs": (0, 100),
+}
+"""What the fields of a request may be."""
 
-class Runner(Protocol):
-    """Computes rows."""
+MOST_STOPS, LONGEST_STOP = 64, 1000
 
-    def run(self, rows: Sequence[Row], adapter: str | None = None) -> None:
-        """Compute until all rows are done."""
-        ...
 
-    def submit(self, row: Row, adapter: str | None = None) -> None:
-        """Queue a row; `advance` computes it."""
-        ...
+def check_request(request: Request) -> None:
+    """Refuse what would fail later, among the requests of others.
 
-    def advance(self, row: Row) -> None:
-        """Compute one step, unless the row is done."""
-        ...
-
-    def cancel(self, row: Row, adapter: str | None = None) -> None:
-        """Drop a row."""
-        ...
+    Raises:
+        ConfigError: If a field is out of its range.
+        DataError: If a text holds half a surrogate pair, which no tokenizer takes.
+    """
+    for name, (low, high) in RANGES.items():
+        value = getattr(request, name)
+        if value is not None and not low <= value <= high:
+            raise ConfigError(f"{name} is {value!r}, and has to lie between {low:g} and {high:g}.")
+    if len(request.stop) > MOST_STOPS or any(len(stop) > LONGEST_STOP for stop in request.stop):
+        raise ConfigError(f"there may be {MOST_STOPS} stop strings of {LONGEST_STOP} characters at most.")
+    texts = [("stop", stop) for stop in request.stop]
+    texts += [(f"message {i}", message.content) for i, message in enumerate(request.messages, 1)]
+    texts += [("tools", str(tool)) for tool in request.tools]
+    if isinstance(request.constraint, OneOf):
+        texts += [("an option", option) for option in request.constraint.options]
+    for where, text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError as e:
+            raise DataError(f"{where}: character {e.start + 1} is half a surrogate pair. Take it out.") from e
 
 
 class AnsweringModel(ABC):
@@ -53,7 +73,7 @@ class AnsweringModel(ABC):
 
     @property
     @abstractmethod
-    def engine(self) -> Runner:
+    def engine(self) -> Engine:
         """What computes."""
 
     @abstractmethod
@@ -105,10 +125,11 @@ class AnsweringModel(ABC):
         transcript = Transcript(self.speech, request.stop, shows_all=isinstance(reader, TemplateReader))
         self.engine.submit(row, request.adapter)
         try:
-            while not row.is_done:
-                self.engine.advance(row)
-                if not row.is_done and not isinstance(row.guide, OptionGuide):  # whose text is known at the end
-                    yield from _deltas(reader, transcript.more(row.out))
+            is_done = row.is_done
+            while not is_done:
+                out, is_done = self.engine.advance(row)
+                if not is_done and not isinstance(row.guide, OptionGuide):  # whose text is known at the end
+                    yield from _deltas(reader, transcript.more(out))
             if row.error is None:
                 yield from _deltas(reader, transcript.rest(self._said(row, reader)))
                 yield from _deltas(reader, None)
@@ -127,6 +148,8 @@ class AnsweringModel(ABC):
         """
         if not isinstance(request.constraint, OneOf):
             raise ModelError("rank_options needs a request whose constraint names the options.")
+        check_request(request)
+        self.require_adapter(request.adapter)
         prompt, trie = render_prompt(self.speech.tokenizer, request.messages, request.tools), self.speech.trie(request.constraint)
         self._room(prompt, trie)
         answers = [[*ids, self.speech.end] for ids in self.speech.in_place(trie.options)]
@@ -144,8 +167,32 @@ class AnsweringModel(ABC):
 
     # --- requests to rows, rows to generations -----------------------------------------------------------------------
 
+    def _prompt(self, request: Request) -> list[int]:
+        """The prompt's tokens; of a conversation that may slide, with as many of its last turns as leave room for the answer."""
+        turns = request.messages
+        prompt = render_prompt(self.speech.tokenizer, turns, request.tools)
+        context = self.context
+        if not request.slides or context is None:
+            return prompt
+        answer = min(request.max_new_tokens, context // 2)
+        if isinstance(request.constraint, OneOf):
+            answer = self.speech.trie(request.constraint).longest_option + 1
+        # A conversation begins with a question: never with an answer, or with the result of a call that is not there.
+        starts = [i for i, turn in enumerate(turns) if turn.role == "user"]
+        if len(prompt) + answer <= context or not starts:
+            return prompt
+        # The first question from which on all fits; the last one, if none does.
+        at = bisect_left(starts[:-1], True, key=lambda start: len(self._without(request, start)) + answer <= context)
+        return self._without(request, starts[at])
+
+    def _without(self, request: Request, start: int) -> list[int]:
+        """The prompt's tokens without the turns before `start`, instructions aside."""
+        kept = [turn for i, turn in enumerate(request.messages) if i >= start or turn.role == "system"]
+        return render_prompt(self.speech.tokenizer, kept, request.tools)
+
     def _row(self, request: Request, seed: int) -> Row:
-        prompt = render_prompt(self.speech.tokenizer, request.messages, request.tools)
+        check_request(request)
+        prompt = self._prompt(request)
         self.require_adapter(request.adapter)
         trie = self.speech.trie(request.constraint) if isinstance(request.constraint, OneOf) else None
         room = self._room(prompt, trie)
@@ -212,7 +259,7 @@ class AnsweringModel(ABC):
         return first if not others else replace(first, others=tuple(others))
 
     def _generation(self, request: Request, row: Row) -> Generation:
-        usage = Usage(len(row.prompt), row.written + (row.finish == "stop" and row.text is None))
+        usage = Usage(len(row.prompt), row.written + row.has_ended_itself)
         latency_s = row.times.get("ended", row.times["submitted"]) - row.times["submitted"]
         if row.error is not None:
             return Generation("", usage=usage, finish="error", error=f"{self.name}: {row.error}", latency_s=latency_s)

@@ -1,5 +1,6 @@
 """Any causal language model of `transformers`, in this process."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,7 @@ from sadari.model.answering import AnsweringModel
 from sadari.model.engine import Limits, TorchEngine
 from sadari.model.prefix import VirtualPrefix, cache_with, key_values_before
 from sadari.model.speech import Speech
-from sadari.model.weights import Precision, load_tokenizer, load_weights, resolve
-
-CACHE_BYTES = 2 * 2**30
-"""Most memory for keys and values, unless told otherwise."""
+from sadari.model.weights import Precision, load_tokenizer, load_weights, resolve, unscaled_positions
 
 ACCELERATED = Limits(rows=256, step_tokens=4096)
 """An accelerator needs this much at once to be busy."""
@@ -29,7 +27,7 @@ class LocalModel(AnsweringModel):
         adapter: Folder of an adapter: of PEFT, or of bottleneck adapters (`adapters.py` says how each is put in).
         precision: Of the weights and the arithmetic; "nf4" needs the extra `qlora`.
         threads: Torch threads of this process; None leaves them.
-        cache_bytes: Most memory for keys and values.
+        cache_bytes: Most memory for keys and values, of requests under each adapter; None is a GiB, eight on an accelerator.
         limits: How many requests and tokens are computed together, and how many may wait.
 
     Raises:
@@ -43,7 +41,7 @@ class LocalModel(AnsweringModel):
         precision: Precision = "float32",
         threads: int | None = None,
         *,
-        cache_bytes: int = CACHE_BYTES,
+        cache_bytes: int | None = None,
         limits: Limits | None = None,
     ) -> None:
         if threads is not None:
@@ -60,10 +58,12 @@ class LocalModel(AnsweringModel):
         self.is_merged = self.prefix is None and own == {name for name, _ in self.model.named_parameters()}
         """Whether the weights of `model` alone answer as this model does: no adapter stands beside them or before the rows."""
         self.model.eval()
-        self._cache_bytes = cache_bytes
-        self._limits = limits or (ACCELERATED if self.model.device.type == "cuda" else Limits())
+        is_accelerated = self.model.device.type == "cuda"
+        self._cache_bytes = cache_bytes or (8 if is_accelerated else 1) * 2**30
+        self._limits = limits or (ACCELERATED if is_accelerated else Limits())
         self._adapters = Adapters(self._source)
         self._engine: TorchEngine | None = None
+        self._making = threading.Lock()
         self.speech = Speech(self.tokenizer, (self.model.generation_config, self.model.config))
 
     @property
@@ -74,15 +74,18 @@ class LocalModel(AnsweringModel):
     @property
     def context(self) -> int | None:
         """Most tokens of prompt and answer together; None if the model does not say."""
-        positions = getattr(self.model.config.get_text_config(decoder=True), "max_position_embeddings", None)
+        positions = unscaled_positions(self.model.config.get_text_config(decoder=True))
         return None if positions is None else positions - (self.prefix.length if self.prefix else 0)
 
     @property
     def engine(self) -> TorchEngine:
         """What computes; a new one where the model or what stands before its rows was exchanged."""
-        if self._engine is None or self._engine.model is not self.model or self._engine.prefix is not self.prefix:
-            self._engine = TorchEngine(self.model, self.prefix, self._cache_bytes, self._limits, self._adapters.switch)
-        return self._engine
+        with self._making:
+            engine = self._engine
+            if engine is None or engine.model is not self.model or engine.prefix is not self.prefix:
+                engine = TorchEngine(self.model, self.prefix, self._cache_bytes, self._limits, self._adapters.switch)
+                self._engine = engine
+            return engine
 
     def add_adapter(self, name: str, folder: str | Path) -> None:
         """Let requests name an adapter, which is put into the layers while they are computed.

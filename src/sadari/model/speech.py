@@ -70,13 +70,13 @@ class Speech:
         """One token as text."""
         return str(self.tokenizer.decode([id]))
 
-    def until(self, stops: Sequence[str]) -> Callable[[Sequence[int]], str | None] | None:
-        """What finds the text before the first of these texts in the tokens of an answer; None if there are no such texts."""
+    def until(self, stops: Sequence[str]) -> Callable[[Sequence[int], int], str | None] | None:
+        """What finds the text before the first of these texts, given the tokens of an answer and how many are new."""
         wanted = tuple(s for s in stops if s)
         reach = max((len(s.encode()) for s in wanted), default=0) + 4  # a token is a byte or more; 4 for a character cut in two
 
-        def find(out: Sequence[int]) -> str | None:
-            tail = self.text(out[-reach:])
+        def find(out: Sequence[int], new: int) -> str | None:
+            tail = self.text(out[-reach - new :])
             if not any(s in tail for s in wanted):
                 return None
             text = self.text(out)
@@ -130,7 +130,7 @@ class Transcript:
             return ""
         self._from, self._read = self._read, len(ids)
         text = self._held + now[len(before) :]
-        held = max((n for s in self._stops for n in range(1, len(s)) if text.endswith(s[:n])), default=0)
+        held = max((n for s in self._stops for n in range(1, min(len(s), len(text) + 1)) if text.endswith(s[:n])), default=0)
         text, self._held = text[: len(text) - held], text[len(text) - held :]
         self.told += text
         return text

@@ -91,6 +91,23 @@ def load_weights(source: str, precision: Precision) -> Any:
     return model.requires_grad_(False).eval()
 
 
+def unscaled_positions(config: Any) -> int | None:
+    """Positions for which a model rotates alike whatever else it computes; None if it does not say.
+
+    Some rotations (longrope, dynamic) change for a whole batch once its longest row passes a length: a request would depend on
+    those beside it. Below that length they do not.
+    """
+    most: int | None = getattr(config, "max_position_embeddings", None)
+    told = getattr(config, "rope_parameters", None) or {}
+    rotations = [told, *(value for value in told.values() if isinstance(value, dict))]
+    for rotation in rotations:
+        if rotation.get("rope_type") in ("longrope", "dynamic"):
+            named = "original_max_position_embeddings"
+            original = rotation.get(named) or getattr(config, named, None)
+            most = min(most or original, original) if original else most
+    return most
+
+
 @contextmanager
 def as_served(model: Any) -> Iterator[None]:
     """Without dropout and gradients, whatever training has set."""

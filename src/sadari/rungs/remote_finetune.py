@@ -195,7 +195,8 @@ class RemoteFinetuneRung:
             incumbent, retrieval = grounded(incumbent, self._workshop, quote=0), SHOWN
         prompt = replace(incumbent.prompt, labels=(), shots=0, chain_of_thought=False)
         decoding = replace(incumbent.decoding, choices=self._workshop.labels)
-        return incumbent.with_(prompt=prompt, retrieval=retrieval, examples=None, decoding=decoding)
+        examples = incumbent.examples if incumbent.tools_shown else None
+        return incumbent.with_(prompt=prompt, retrieval=retrieval, examples=examples, decoding=decoding)
 
     def _personal(self, rows: Sequence[ChatRow]) -> str:
         """Kinds of personal data and how many rows hold each; "" for none, and where nobody looked."""

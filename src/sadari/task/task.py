@@ -159,7 +159,7 @@ def located(model: str, folder: Path) -> str:
     """A model folder or a file of rules that stands beside the task file is found from anywhere, as every other path is."""
     kind, colon, rest = model.rpartition(":")
     beside = folder / rest
-    return f"{kind}{colon}{beside}" if kind in ("", "scripted") and model != "mini" and beside.exists() else model
+    return f"{kind}{colon}{beside}" if kind in ("", "scripted", "llamacpp") and model != "mini" and beside.exists() else model
 
 
 def _read_documents(config: TaskConfig, folder: Path) -> tuple[tuple[Document, ...], tuple[str, ...]]:

@@ -5,7 +5,7 @@ are in random order; inside a step, nothing depends on the order. The cut never 
 step and divided by its whole weight.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,30 +75,51 @@ def _own_tokens(item: Item, common: int) -> int:
 @dataclass(slots=True)
 class _Bin:
     items: list[int]
-    last: Row
     room: int
+
+
+EVEN_WITHIN = 1 / 16
+"""Share of the budget to which batches are made even."""
 
 
 def cut(items: Sequence[Item], packed_tokens: int, *, share: bool = True) -> list[list[int]]:
     """Cut the items of one step into batches of at most `packed_tokens` computed tokens; positions in `items`.
 
     Items come in the order of their tokens, where neighbours share most, and each goes where it adds fewest tokens, of such places
-    into the fullest (best fit). An item that is larger than the budget is a batch of its own.
+    into the fullest (best fit). Of budgets with as few batches the smallest is kept: the largest batch decides the memory. An item
+    that is larger than the budget is a batch of its own.
     """
-    bins: list[_Bin] = []
-    for i in sorted(range(len(items)), key=lambda i: items[i][0].ids):
-        best: tuple[int, int] | None = None
-        for b, held in enumerate(bins):
-            added = _added(items[i], held.last if share else None)
-            if added <= held.room and (best is None or (added, held.room) < (best[0], bins[best[1]].room)):
-                best = added, b
-        if best is None:
-            bins.append(_Bin([i], items[i][-1], packed_tokens - _added(items[i], None)))
+    known: dict[tuple[int, int | None], int] = {}
+
+    def added(i: int, last: int | None) -> int:
+        """Tokens that item `i` adds to a batch that ends with item `last`."""
+        if (i, last) not in known:
+            known[i, last] = _added(items[i], items[last][-1] if share and last is not None else None)
+        return known[i, last]
+
+    order = sorted(range(len(items)), key=lambda i: items[i][0].ids)
+    batches = _filled(order, packed_tokens, added)
+    low, high = packed_tokens // 2, packed_tokens
+    while len(batches) > 1 and high - low > max(1, EVEN_WITHIN * packed_tokens):
+        middle = (low + high) // 2
+        smaller = _filled(order, middle, added)
+        if len(smaller) == len(batches):
+            batches, high = smaller, middle
         else:
-            added, b = best
-            bins[b].items.append(i)
-            bins[b].room -= added
-            bins[b].last = items[i][-1]
+            low = middle
+    return batches
+
+
+def _filled(order: Sequence[int], tokens: int, added: Callable[[int, int | None], int]) -> list[list[int]]:
+    """Items in order, each put where it adds fewest tokens."""
+    bins: list[_Bin] = []
+    for i in order:
+        costs = [(added(i, held.items[-1]), held.room, b) for b, held in enumerate(bins)]
+        cost, _, best = min((c for c in costs if c[0] <= c[1]), default=(added(i, None), 0, len(bins)))
+        if best == len(bins):
+            bins.append(_Bin([], tokens))
+        bins[best].items.append(i)
+        bins[best].room -= cost
     return [held.items for held in bins]
 
 

@@ -37,7 +37,7 @@ def test_tokens_are_drawn_as_often_as_transformers_finds_them_likely(sampling, p
 
     assert not (drawn[expected == 0] > 0).any(), "nothing is drawn that was cut off"
     error = (expected * (1 - expected) / count).sqrt()
-    assert ((drawn - expected).abs() <= 5 * error + 1e-9).all()
+    assert ((drawn - expected).abs() <= 5 * error + 3 / count).all(), "of the rarest tokens a draw or two is no deviation"
 
 
 def test_the_repetition_penalty_holds_for_greedy_answers_and_counts_what_was_written():

@@ -13,7 +13,8 @@ import torch
 
 from sadari.errors import BusyError
 from sadari.model.engine import Limits, Row, Scheduler
-from sadari.model.engine.decoder import FlatDecoder, decoder_for
+from sadari.model.engine.flat import FlatDecoder
+from sadari.model.engine.probe import decoder_for
 from sadari.model.local import LocalModel
 
 NEAR = 1e-4
@@ -61,7 +62,7 @@ def interleave(model: LocalModel, prompts: Sequence[list[int]], seed: int) -> li
     """Rows that come at random steps, under random limits, some cancelled on the way; those that were not are returned."""
     rng, clock = random.Random(seed), ScriptedClock()
     limits = Limits(rows=rng.choice([1, 2, 4, 16]), step_tokens=rng.choice([5, 33, 200]))
-    cache = rng.choice([60, 200, 5_000]) * KEPT_BYTES
+    cache = rng.choice([200, 400, 5_000]) * KEPT_BYTES
     scheduler = Scheduler(decoder_for(model.model, cache), 400, limits, drafts=rng.random() < 0.7, clock=clock)
     arrivals = sorted((rng.randrange(25), i) for i in (rng.randrange(len(prompts)) for _ in range(rng.randrange(2, 9))))
     rows, cancelled = [], []
@@ -228,3 +229,38 @@ def test_what_is_kept_never_exceeds_the_memory_it_may_have(local_model):
         while not scheduler.is_idle:
             scheduler.step()
             assert decoder.memory.reserved + decoder.memory.tree.tokens <= most
+
+
+def test_two_instructions_that_begin_alike_are_both_computed_once(local_model):
+    scheduler = scheduler_of(local_model("llama"))
+    header, rng = [5, 6, 7], random.Random(0)
+    for _ in range(2):  # the second finds the first in the tree, and shares three tokens with it
+        told = header + [rng.randrange(8, 200) for _ in range(100)]
+        before = scheduler.counts.computed
+        scheduler.submit([Row([*told, 8 + i, 9, 10], limit=1) for i in range(20)])
+        run(scheduler)
+        assert scheduler.counts.computed - before <= len(told) + 20 * 3 + 3
+
+
+def test_what_is_kept_is_what_is_counted(local_model):
+    scheduler = scheduler_of(local_model("llama"))
+    told = [5 + i % 90 for i in range(120)]
+    for i in range(6):
+        scheduler.submit([Row([*told, *range(10 + i, 40 + i)], limit=1)])
+        run(scheduler)
+    tree = scheduler.decoder.memory.tree
+    assert sum(node.keys.untyped_storage().nbytes() for node in tree._nodes()) <= tree.tokens * tree.root.keys.element_size() * (
+        scheduler.decoder.memory.kind.bytes_per_token // (2 * tree.root.keys.element_size())
+    )
+
+
+def test_a_row_that_can_never_fit_is_told_and_the_others_go_on(local_model):
+    model = local_model("llama")
+    with torch.no_grad():
+        most = 300 * decoder_for(model.model, 2**24).memory.kind.bytes_per_token
+        scheduler = Scheduler(decoder_for(model.model, most), 400)
+    large, small = Row([5, 6, 7], limit=400), Row([5, 6, 8], limit=2)
+    scheduler.submit([large, small])
+    run(scheduler)
+    assert "403 tokens, but there is memory for 300" in large.error
+    assert small.finish == "length"

@@ -28,6 +28,9 @@ NAME = "sadari_engine"
 FEW = 16
 """Rows that take at most so many tokens in a step attend to their slots together."""
 
+SCORES_BYTES = 256 * 2**20
+"""Most memory for the scores of one call, where no kernel keeps them small."""
+
 _flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 
 
@@ -215,6 +218,8 @@ class Plan:
 
     def _mask(self, places: Tensor, keys: Tensor, window: int | None) -> Tensor | None:
         """Additive mask of shape (R, 1, groups * w or 1, K) for queries at `places`, shape (R, w); None where all is seen."""
+        if window is None and int(places.min()) >= int(keys[-1]):
+            return None
         distance = places[:, :, None] - keys[None, None, :]
         seen = distance >= 0
         if window is not None:
@@ -307,6 +312,17 @@ def _attended(
     if query.device.type == "cpu":
         out, total = _flash(query, key, value, 0.0, is_causal, attn_mask=mask, scale=scale)
         return out, total
+    at_once = max(1, SCORES_BYTES // (4 * query.shape[0] * query.shape[1] * key.shape[2]))
+    if query.shape[2] > at_once:
+        seen = mask
+        if is_causal:
+            count = query.shape[2]
+            seen = torch.zeros(count, count, dtype=query.dtype, device=query.device)
+            seen = seen.masked_fill_(torch.ones_like(seen, dtype=torch.bool).triu(1), torch.finfo(query.dtype).min / 2)[None, None]
+        cuts = range(0, query.shape[2], at_once)
+        masks = [seen if seen is None or seen.shape[2] == 1 else seen[:, :, at : at + at_once] for at in cuts]
+        parts = [_attended(query[:, :, at : at + at_once], key, value, m, False, scale) for at, m in zip(cuts, masks, strict=True)]
+        return torch.cat([out for out, _ in parts], 2), torch.cat([total for _, total in parts], 2)
     scores = (query @ key.transpose(-1, -2)).float() * scale
     if is_causal:
         scores.masked_fill_(torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1), float("-inf"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from sadari.model.engine.decoder import decoder_for
+from sadari.model.engine.probe import decoder_for
 from sadari.model.engine.row import Row
 from sadari.model.engine.scheduler import Counts, Limits, Scheduler
 from sadari.model.prefix import VirtualPrefix
@@ -60,11 +60,12 @@ class Engine:
         with self._lock:
             self._scheduler(adapter).submit([row])
 
-    def advance(self, row: Row) -> None:
-        """Compute one step, unless the row is done."""
+    def advance(self, row: Row) -> tuple[list[int], bool]:
+        """Compute one step, unless the row is done; returns what it has written, and whether it is done."""
         with self._lock:
             if not row.is_done:
                 self._step()
+            return row.out, row.is_done
 
     def cancel(self, row: Row, adapter: str | None = None) -> None:
         """Drop a row; its place is free at once."""
@@ -74,7 +75,8 @@ class Engine:
     def counts(self, adapter: str | None = None) -> Counts:
         """What was done so far under an adapter."""
         with self._lock:
-            return self._scheduler(adapter).counts
+            scheduler = self._schedulers.get(adapter)
+            return scheduler.counts if scheduler is not None else Counts()
 
     def _scheduler(self, adapter: str | None) -> Scheduler:
         if adapter not in self._schedulers:
@@ -96,12 +98,16 @@ class Engine:
         yield
 
 
+_UNKNOWN = "\0"
+"""No adapter's name: another engine may have left any in the layers."""
+
+
 class TorchEngine(Engine):
     """Runs rows of a model of `transformers`. What was computed is kept for later rows, unless the weights are being trained.
 
     Args:
         prefix: Learnt vectors before every row.
-        cache_bytes: Most memory for keys and values, under each adapter.
+        cache_bytes: Most memory for keys and values, of rows under each adapter.
         switch: Puts an adapter into the layers by its name, or takes all out for None.
     """
 
@@ -120,7 +126,14 @@ class TorchEngine(Engine):
         super().__init__(make)
         self.model, self.prefix = model, prefix
         self._switch = switch
-        self._in_layers: str | None = None
+        self._in_layers: str | None = _UNKNOWN
+        self._versions = self._current()
+
+    def run(self, rows: Sequence[Row], adapter: str | None = None) -> None:
+        """Compute until all rows are done; see `Engine`. A model under training is left with nothing held: it needs the memory."""
+        super().run(rows, adapter)
+        with self._lock:
+            self._refresh(adapter)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -130,13 +143,24 @@ class TorchEngine(Engine):
 
     def _scheduler(self, adapter: str | None) -> Scheduler:
         scheduler = super()._scheduler(adapter)
-        if scheduler.is_idle and self._may_have_changed():
-            with self._computing(adapter):
-                scheduler.decoder.forget()
+        self._refresh(adapter)
         return scheduler
 
-    def _may_have_changed(self) -> bool:
-        """Whether weights or vectors are there to be trained."""
+    def _refresh(self, adapter: str | None) -> None:
+        """Let nothing that was computed outlive weights that may have changed since."""
+        current = self._current()
+        has_changed, self._versions = current != self._versions, current
+        for name, scheduler in self._schedulers.items():
+            if scheduler.is_idle and (has_changed or (name == adapter and self._is_trained())):
+                with self._computing(name):
+                    scheduler.decoder.forget()
+
+    def _current(self) -> list[tuple[int, int]]:
+        """What tells weights from those they were: every change in place counts a version."""
+        return [(id(p), p._version) for p in self.model.parameters()]
+
+    def _is_trained(self) -> bool:
+        """Whether weights or vectors are there to be trained: an optimizer may write to them in ways that count no version."""
         if any(p.requires_grad for p in self.model.parameters()):
             return True
         with torch.enable_grad():

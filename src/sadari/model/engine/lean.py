@@ -1,7 +1,7 @@
 """The forward pass of plain decoders in as few calls as it takes: in small models most of a step is the calls, not the arithmetic.
 
 Covered: Llama, Mistral, Qwen2, Qwen3 and what is built alike: norms before attention and before the feed-forward layer, one
-rotation for all layers, gated feed-forward layers or whatever the model has in their place. `decoder.py` finds out by trying
+rotation for all layers, gated feed-forward layers or whatever the model has in their place. `probe.py` finds out by trying
 whether a model is built so; all others run by their own code. Products of the same input become one where the weights are few
 enough to be copied; LoRA layers are added into that copy, so that a model under training is computed as fast as a finished one.
 """

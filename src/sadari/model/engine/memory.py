@@ -16,11 +16,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sadari.errors import ModelError
+
 CAPACITIES = tuple(sorted({n * 2**k for k in range(5, 20) for n in (2, 3)}))
 """Tokens that slots are made for: 64, 96, 128, 192, 256, ..."""
 
 SHORTEST = 16
 """Tokens of the shortest beginning that is held or shared: every node costs a call in each layer."""
+
+
+KEPT_SHARE = 0.25
+"""Of the memory, for what ended rows have computed and nobody is known to want."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +40,7 @@ class Kind:
     device: Any
 
     def empty(self, rows: int, tokens: int) -> Tensor:
-        """Memory for keys or values, shape (layers, rows, heads, tokens, width).
-
-        Zeros: what is masked has no weight, but 0 times NaN is NaN.
-        """
+        """Memory for keys or values, shape (layers, rows, heads, tokens, width)."""
         return torch.zeros((self.layers, rows, self.heads, tokens, self.width), dtype=self.dtype, device=self.device)
 
     @property
@@ -60,6 +63,8 @@ class Pool:
             self.keys, self.values = (self._grown(t) for t in (self.keys, self.values))
         slot = Slot(self, len(self.slots))
         self.slots.append(slot)
+        # What a row before left there may not be finite: masked it has no weight, but 0 times NaN is NaN.
+        self.keys[:, slot.index] = self.values[:, slot.index] = 0
         return slot
 
     def give_back(self, slot: "Slot") -> None:
@@ -71,6 +76,8 @@ class Pool:
             held[:, slot.index, :, : last.length] = held[:, last.index, :, : last.length]
         last.index = slot.index
         self.slots[slot.index] = last
+        if 4 * len(self.slots) < self.keys.shape[1]:
+            self.keys, self.values = (t[:, : 2 * len(self.slots)].clone() for t in (self.keys, self.values))
 
     def _grown(self, held: Tensor) -> Tensor:
         grown = self.kind.empty(max(1, 2 * held.shape[1]), self.capacity)
@@ -108,6 +115,7 @@ class Node:
     Args:
         start: Position of the first token.
         readers: Rows under way that begin with all of this.
+        children: By their first token; several where they share fewer tokens than are worth a node.
         used: Tick of the last use.
     """
 
@@ -116,7 +124,7 @@ class Node:
     keys: Tensor
     values: Tensor
     parent: "Node | None"
-    children: "dict[int, Node]" = field(default_factory=dict)
+    children: "dict[int, list[Node]]" = field(default_factory=dict)
     readers: int = 0
     used: int = 0
 
@@ -154,8 +162,8 @@ class PrefixTree:
     def match(self, ids: Sequence[int]) -> Node:
         """The last node of the longest known beginning of `ids`; a node that is held in part is cut in two."""
         node, at = self.root, 0
-        while at < len(ids) and (child := node.children.get(ids[at])) is not None:
-            shared = _shared(child.tokens, ids, at)
+        while at < len(ids) and (children := node.children.get(ids[at])):
+            shared, child = max(((_shared(child.tokens, ids, at), child) for child in children), key=lambda found: found[0])
             if shared < len(child.tokens):
                 if shared < SHORTEST:
                     break
@@ -165,15 +173,10 @@ class PrefixTree:
             at += shared
         return node
 
-    def insert(self, ids: Sequence[int], start: int, keys: Tensor, values: Tensor) -> None:
-        """Hold `ids[start:]`, whose keys and values are given; `ids[:start]` is held if nothing was evicted meanwhile."""
-        parent = self.match(ids)
-        held = parent.end - self.before
-        if held < start or len(ids) - held < SHORTEST or ids[held] in parent.children:
-            return
-        skip = held - start
-        node = Node(tuple(ids[held:]), parent.end, keys[:, :, skip:], values[:, :, skip:], parent, used=next(self._tick))
-        parent.children[node.tokens[0]] = node
+    def add(self, parent: Node, tokens: Sequence[int], keys: Tensor, values: Tensor) -> None:
+        """Hold what follows a node, with its keys and values."""
+        node = Node(tuple(tokens), parent.end, keys, values, parent, used=next(self._tick))
+        parent.children.setdefault(node.tokens[0], []).append(node)
         self.tokens += len(node.tokens)
 
     def evict(self, tokens: int) -> None:
@@ -185,20 +188,26 @@ class PrefixTree:
                 return
             for leaf in sorted(leaves, key=lambda node: node.used):
                 if self.tokens > goal:
-                    assert leaf.parent is not None
-                    del leaf.parent.children[leaf.tokens[0]]
-                    self.tokens -= len(leaf.tokens)
+                    self._remove(leaf)
 
     def clear(self) -> None:
         """Forget what no row reads."""
         self.evict(self.tokens)
 
     def _nodes(self) -> Iterator[Node]:
-        waiting = list(self.root.children.values())
+        waiting = [self.root]
         while waiting:
-            node = waiting.pop()
-            yield node
-            waiting += node.children.values()
+            below = [child for children in waiting.pop().children.values() for child in children]
+            yield from below
+            waiting += below
+
+    def _remove(self, leaf: Node) -> None:
+        assert leaf.parent is not None
+        alike = leaf.parent.children[leaf.tokens[0]]
+        alike.remove(leaf)
+        if not alike:
+            del leaf.parent.children[leaf.tokens[0]]
+        self.tokens -= len(leaf.tokens)
 
     def _cut(self, node: Node, at: int) -> Node:
         """Let a node end after `at` of its tokens; another one takes what follows. Returns the first."""
@@ -212,10 +221,11 @@ class PrefixTree:
             readers=node.readers,
             used=node.used,
         )
-        node.parent.children[upper.tokens[0]] = upper
+        alike = node.parent.children[upper.tokens[0]]
+        alike[alike.index(node)] = upper
         node.tokens, node.start, node.parent = node.tokens[at:], node.start + at, upper
         node.keys, node.values = node.keys[:, :, at:].clone(), node.values[:, :, at:].clone()
-        upper.children[node.tokens[0]] = node
+        upper.children[node.tokens[0]] = [node]
         return upper
 
 
@@ -223,7 +233,7 @@ class Memory:
     """All keys and values of one model.
 
     Args:
-        tokens: Most that are held; a row that is alone may have more.
+        tokens: Most that are held, as slots in use and in the tree; pools may be twice as large as their slots in use.
         root: Keys and values that stand before every row.
     """
 
@@ -238,37 +248,49 @@ class Memory:
         return sum(pool.capacity * len(pool.slots) for pool in self._pools.values())
 
     def reserve(self, tokens: int) -> Slot | None:
-        """A slot for so many tokens; None if there is no room until another row ends."""
+        """A slot for so many tokens; None if there is no room until another row ends.
+
+        Raises:
+            ModelError: If there never will be.
+        """
+        if tokens > self.most:
+            raise ModelError(
+                f"prompt and answer need the keys and values of {tokens} tokens, but there is memory for {self.most}. Ask for "
+                "fewer new tokens, shorten the prompt, or raise `cache_bytes`."
+            )
         capacity = self._capacity(tokens)
-        over = self.reserved + self.tree.tokens + capacity - self.most
-        if over > 0:
-            self.tree.evict(over)
-            if self.reserved + self.tree.tokens + capacity > self.most and self.reserved:
-                return None
+        if self.reserved + capacity > self.most and self.reserved:
+            return None
+        self.tree.evict(max(0, self.reserved + self.tree.tokens + capacity - self.most))
+        if self.reserved + self.tree.tokens + capacity > self.most and self.reserved:
+            return None
         if capacity not in self._pools:
             self._pools[capacity] = Pool(self.kind, capacity)
         return self._pools[capacity].take()
 
-    def free(self, slot: Slot, *, is_damaged: bool = False) -> None:
-        """Let a row leave.
-
-        Args:
-            is_damaged: What stands in the slot may not be finite.
-        """
-        if is_damaged:
-            slot.pool.keys[:, slot.index] = slot.pool.values[:, slot.index] = 0
+    def free(self, slot: Slot) -> None:
+        """Let a row leave."""
         slot.pool.give_back(slot)
         if not slot.pool.slots:
             del self._pools[slot.pool.capacity]
 
-    def keep(self, ids: Sequence[int], start: int, slot: Slot) -> None:
-        """Hold in the tree what a row has computed: its tokens `ids`, of which those from `start` on stand in the slot."""
-        room = self.most - self.reserved - self.tree.tokens
-        new = len(ids) - start
-        if new > room:
-            self.tree.evict(new - room)
-        if new <= self.most - self.reserved - self.tree.tokens:
-            self.tree.insert(ids, start, *slot.copied(0, new))
+    def keep(self, ids: Sequence[int], start: int, slot: Slot, *, is_awaited: bool) -> None:
+        """Hold in the tree what a row has computed: its tokens `ids`, of which those from `start` on stand in the slot.
+
+        Args:
+            is_awaited: Others are about to begin with it; otherwise it is held within `KEPT_SHARE` of the memory.
+        """
+        most = self.most - self.reserved if is_awaited else min(self.most - self.reserved, int(KEPT_SHARE * self.most))
+        parent = self.tree.match(ids)
+        held = parent.end - self.tree.before
+        new = len(ids) - held
+        if held < start or new < SHORTEST or new > most:
+            return
+        parent.readers += 1  # it makes no room for what follows it
+        self.tree.evict(max(0, self.tree.tokens + new - most))
+        parent.readers -= 1
+        if self.tree.tokens + new <= most:
+            self.tree.add(parent, ids[held:], *slot.copied(held - start, len(ids) - start))
 
     def _capacity(self, tokens: int) -> int:
         """Of a pool in use that is not far too large, else the smallest that suffices."""

@@ -10,6 +10,9 @@ from torch import Tensor
 
 from sadari.model.grammar.guide import Guide
 
+SORTED = 1024
+"""So many of the likeliest tokens nearly always hold what top-p asks for; to sort a whole vocabulary takes milliseconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
@@ -47,7 +50,7 @@ class Row:
         limit: Most tokens that are written.
         ends: Tokens that end the answer.
         guide: Keeps the answer within its constraint.
-        stop_at: The text before a stop string, where one stands in the tokens written; else None.
+        stop_at: Given the tokens written and how many of them are new, the text before a stop string, if one stands there.
         scored: Nothing is written; the last so many tokens of the prompt are scored instead.
     """
 
@@ -56,7 +59,7 @@ class Row:
     sampling: Sampling = Sampling()
     ends: frozenset[int] = frozenset()
     guide: Guide | None = None
-    stop_at: Callable[[Sequence[int]], str | None] | None = None
+    stop_at: Callable[[Sequence[int], int], str | None] | None = None
     scored: int = 0
 
     tokens: list[int] = field(init=False)
@@ -70,6 +73,8 @@ class Row:
     place: Any = field(init=False, default=None)
     """Where the decoder holds the row."""
     finish: Literal["", "stop", "length", "truncated"] = field(init=False, default="")
+    has_ended_itself: bool = field(init=False, default=False)
+    """Whether a token that ends answers was drawn; it is not among the tokens."""
     error: str | None = field(init=False, default=None)
     text: str | None = field(init=False, default=None)
     """The answer, where a stop string cut it."""
@@ -83,8 +88,8 @@ class Row:
     def __post_init__(self) -> None:
         self.tokens = list(self.prompt)
         if self.guide is not None:
-            self.tokens += self.guide.forced()
-            self._note_end()
+            self._take_forced()
+            self._note_end(self.written)
 
     @property
     def out(self) -> list[int]:
@@ -126,7 +131,7 @@ class Row:
     def take(self, token: int) -> None:
         """Go on with `token`, and with all that must follow it."""
         if token in self.ends and (self.guide is None or self.guide.is_complete):
-            self.finish = "stop"
+            self.finish, self.has_ended_itself = "stop", True
             return
         if self.guide is not None:
             self.guide.accept(token)
@@ -142,15 +147,21 @@ class Row:
             self.finish = "stop"
 
     def _append(self, token: int) -> None:
+        before = self.written
         self.tokens.append(token)
-        if self.guide is not None:
-            self.tokens += self.guide.forced()
-        self._note_end()
+        self._take_forced()
+        self._note_end(self.written - before)
 
-    def _note_end(self) -> None:
+    def _take_forced(self) -> None:
+        # Who asks for log-probabilities wants them of every token: the mask leaves the one that is forced.
+        if self.guide is not None and self.sampling.logprobs is None:
+            self.tokens += self.guide.forced()
+
+    def _note_end(self, new: int) -> None:
         """Finish where what is written says so; the guide has taken all of it, and knows nothing of the limit."""
-        if self.stop_at is not None and (cut := self.stop_at(self.out)) is not None:
-            self.text, self.finish = cut, "stop"
+        if self.stop_at is not None and new and (cut := self.stop_at(self.out, new)) is not None:
+            self.text = cut
+            self.finish = "stop" if self.guide is None or self.guide.is_complete else "truncated"
         elif self.written > self.limit:
             del self.tokens[len(self.prompt) + self.limit :]
             self.finish = "truncated"
@@ -169,21 +180,33 @@ class Row:
         scores[self._seen] = torch.where(held > 0, held / penalty, held * penalty)
 
     def _draw(self, scores: Tensor) -> int:
-        """A draw by the row's own generator from what top-k, and of that top-p and min-p, leave.
+        """A draw by the row's own generator.
 
         Source:
             min-p: Nguyen et al. (2024), arXiv 2407.01082; top-p: Holtzman et al. (2019), arXiv 1904.09751.
         """
         if self._generator is None:
             self._generator = torch.Generator().manual_seed(self.sampling.seed)
-        sampling = self.sampling
-        p, order = torch.softmax(scores.double() / sampling.temperature, dim=-1).sort(descending=True, stable=True)
-        p = p[: sampling.top_k or len(p)]
-        p = p / p.sum()
-        kept = min(int((p.cumsum(0) - p < sampling.top_p).sum()) or 1, int((p >= sampling.min_p * p[0]).sum()))
-        total = p[:kept].cumsum(0)
+        p, order = _likeliest(torch.softmax(scores.double() / self.sampling.temperature, dim=-1), self.sampling)
+        total = p.cumsum(0)
         draw = torch.rand((), generator=self._generator, dtype=torch.float64) * total[-1]
-        return int(order[min(int(torch.searchsorted(total, draw, right=True)), kept - 1)])
+        place = min(int(torch.searchsorted(total, draw, right=True)), len(total) - 1)
+        return place if order is None else int(order[place])
+
+
+def _likeliest(p: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor | None]:
+    """What top-k, and of that top-p and min-p, leave of the probabilities, and which tokens they are; None for all."""
+    if not sampling.top_k and sampling.top_p >= 1 and sampling.min_p <= 0:
+        return p, None
+    most = min(sampling.top_k or SORTED, len(p))
+    kept, order = p.topk(most)
+    if not sampling.top_k and most < len(p) and (sampling.min_p > 0 or float(kept.sum()) < sampling.top_p):
+        kept, order = p.sort(descending=True, stable=True)
+    # Shares are of all that top-k leaves, of everything without it.
+    whole = kept.sum() if sampling.top_k else p.sum()
+    count = int((kept.cumsum(0) - kept < sampling.top_p * whole).sum()) or 1
+    count = max(1, min(count, int((kept >= sampling.min_p * kept[0]).sum())))
+    return kept[:count], order[:count]
 
 
 def _chosen(log_probabilities: Tensor, token: int, count: int) -> Chosen:

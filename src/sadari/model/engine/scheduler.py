@@ -19,7 +19,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from sadari.errors import BusyError, SadariError
+from sadari.errors import BusyError, ConfigError, SadariError
 from sadari.model.engine.attention import FEW
 from sadari.model.engine.decoder import Decoder, Turn
 from sadari.model.engine.drafts import PromptLookup
@@ -46,6 +46,10 @@ class Limits:
     rows: int = 64
     step_tokens: int = 512
     waiting: int = 4096
+
+    def __post_init__(self) -> None:
+        if min(self.rows, self.step_tokens, self.waiting) < 1:
+            raise ConfigError(f"{self}: each of these has to be 1 or more.")
 
 
 @dataclass(slots=True)
@@ -89,6 +93,7 @@ class Scheduler:
         self._fillers: list[Row] = []
         self._lookups: dict[int, PromptLookup] = {}
         self._preparing: ThreadPoolExecutor | None = None
+        self._is_stepping = False
 
     @property
     def is_idle(self) -> bool:
@@ -115,61 +120,91 @@ class Scheduler:
         self.waiting.extend(alike)
 
     def cancel(self, row: Row) -> None:
-        """Drop a row, wherever it is."""
+        """Drop a row, wherever it is; one that is being computed, at the end of the step."""
         if row in self.waiting:
             self.waiting.remove(row)
-        if row in self.running:
-            self._let_go(row)
         if not row.is_done:
             row.error = "cancelled"
+        if self._is_stepping:
+            return
+        self._let_done_go()
+        for filler in list(self._fillers):
+            if not any(_common(filler.tokens, other.tokens) == len(filler.tokens) for other in self.waiting):
+                filler.error = "cancelled"
+        self._let_done_go()
 
     def step(self) -> None:
         """Take in what fits, and compute one step.
 
         A failure ends all rows under way, so that whoever waits for them is told; the error is passed on.
         """
-        self._admit()
-        turns = self._compose()
-        assert turns or self.is_idle, "rows wait, and nothing is computed"
-        if not turns:
-            return
+        self._is_stepping = True
         try:
-            prepared = self._prepare(turns)
-            with torch.no_grad():
-                scores = self.decoder.run(turns)
-            if prepared is not None:
-                prepared.result()
-            self._count(turns)
-            self._advance(turns, scores)
-        except Exception as error:
-            for row in list(self.running):
+            self._admit()
+            turns = self._compose()
+            assert turns or not self.running, "rows are under way, and nothing is computed"
+            if turns:
+                self._run(turns)
+        except BaseException as error:
+            for row in self.running:
                 row.error = row.error or f"{type(error).__name__}: {error}"
-                self._let_go(row)
             raise
+        finally:
+            self._is_stepping = False
+            self._let_done_go()
+
+    def _run(self, turns: Sequence[Turn]) -> None:
+        prepared = self._prepare(turns)
+        with torch.no_grad():
+            scores = self.decoder.run(turns)
+        if prepared is not None:
+            prepared.result()
+        self.counts.steps += 1
+        self.counts.computed += sum(turn.count + len(turn.draft) for turn in turns)
+        self._advance(turns, scores)
 
     # --- taking in ---------------------------------------------------------------------------------------------------
 
     def _admit(self) -> None:
         held_up: list[Row] = []
-        while self.waiting and len(self.running) < self.limits.rows and len(held_up) < self.limits.rows:
-            row = self.waiting.popleft()
-            if row.is_done:
-                continue
-            if any(_common(filler.tokens, row.tokens) >= SHORTEST for filler in self._fillers):
-                held_up.append(row)  # what it begins with is being computed
-                continue
-            filler = self._filler(row)
-            if filler is not None:
-                self.waiting.appendleft(row)
-            if not self.decoder.admit(filler or row):
-                if filler is None:
-                    self.waiting.appendleft(row)
-                break
-            if filler is not None:
-                self._fillers.append(filler)
-            self.counts.spared += (filler or row).fed
-            self.running.append(filler or row)
-        self.waiting.extendleft(reversed(held_up))
+        try:
+            while self.waiting and len(self.running) < self.limits.rows and len(held_up) < self.limits.rows:
+                row = self.waiting[0]
+                if row.is_done:
+                    self.waiting.popleft()
+                elif self._is_held_up(row):
+                    held_up.append(self.waiting.popleft())
+                elif not self._take_in(row):
+                    return
+        finally:
+            self.waiting.extendleft(reversed(held_up))
+
+    def _take_in(self, row: Row) -> bool:
+        """Let the first of the queue, or what computes its beginning, come under way; False if there is no room yet."""
+        filler = self._filler(row)
+        one = filler or row
+        try:
+            if not self.decoder.admit(one):
+                row.is_begun = row.is_begun and filler is None
+                return False
+        except Exception as error:  # there never will be room
+            row.error = str(error)
+            return True
+        self.counts.spared += one.fed
+        self.running.append(one)
+        if filler is not None:
+            self._fillers.append(filler)
+        else:
+            self.waiting.popleft()
+        return True
+
+    def _is_held_up(self, row: Row) -> bool:
+        """Whether what the row begins with is being computed."""
+        common = max((_common(filler.tokens, row.tokens) for filler in self._fillers), default=0)
+        if common < SHORTEST:
+            return False
+        row.is_begun |= min(row.shared, row.first_wanted) - common < SHORTEST
+        return True
 
     def _filler(self, row: Row) -> Row | None:
         """A row that computes what this one shares with others that wait; None if that is held, or not worth it."""
@@ -199,8 +234,10 @@ class Scheduler:
         for row in self.running:
             if row in writing or room <= 0 or scores <= 0:
                 continue
-            count = min(room, len(row.tokens) - row.fed)
-            if row.scored:
+            count = len(row.tokens) - row.fed
+            if self.decoder.takes_pieces:
+                count = min(room, count)
+            if row.scored and self.decoder.takes_pieces:
                 count = min(count, max(1, row.first_wanted - row.fed + scores))
             wanted = max(0, row.fed + count - max(row.fed, row.first_wanted)) if row.limit or row.scored else 0
             turns.append(Turn(row, count, wanted))
@@ -221,16 +258,12 @@ class Scheduler:
 
         def prepare() -> None:
             for guide in guides:
-                with suppress(SadariError):  # the row is told when it takes its turn
+                with suppress(Exception):  # the row is told when it takes its turn
                     guide.prepare()
 
         if self._preparing is None:
             self._preparing = ThreadPoolExecutor(1, "sadari-constraints")
         return self._preparing.submit(prepare)
-
-    def _count(self, turns: Sequence[Turn]) -> None:
-        self.counts.steps += 1
-        self.counts.computed += sum(turn.count + len(turn.draft) for turn in turns)
 
     def _advance(self, turns: Sequence[Turn], scores: Tensor) -> None:
         best = scores.argmax(dim=-1)
@@ -240,6 +273,8 @@ class Scheduler:
         for turn in turns:
             row, lines = turn.row, slice(at, at + turn.wanted)
             at = lines.stop
+            if row.is_done:  # cancelled meanwhile
+                continue
             if not all(is_finite[lines]):
                 row.error = "the scores are not finite. The model's weights are damaged, or its training diverged."
             elif row.scored:
@@ -247,10 +282,10 @@ class Scheduler:
             elif turn.wanted:
                 try:
                     self._write(turn, tokens[lines], scores[lines])
-                except SadariError as error:  # of this row's constraint alone
-                    row.error = str(error)
-            if row.is_done or (not row.limit and not row.scored and row.fed == len(row.tokens)):
-                self._let_go(row)
+                except Exception as error:  # of this row's constraint or settings alone
+                    row.error = str(error) if isinstance(error, SadariError) else f"{type(error).__name__}: {error}"
+            elif not row.limit and row.fed == len(row.tokens):
+                row.finish = "stop"  # a filler: others begin with it from here on
 
     def _write(self, turn: Turn, best: Sequence[int], scores: Tensor) -> None:
         row = turn.row
@@ -270,13 +305,14 @@ class Scheduler:
         self.counts.guessed += len(turn.draft)
         self.counts.right += right
 
-    def _let_go(self, row: Row) -> None:
-        row.times["ended"] = self.clock()
-        self.decoder.leave(row)
-        self.running.remove(row)
-        self._lookups.pop(id(row), None)
-        if row in self._fillers:
-            self._fillers.remove(row)
+    def _let_done_go(self) -> None:
+        for row in [row for row in self.running if row.is_done]:
+            row.times["ended"] = self.clock()
+            self.running.remove(row)
+            self._lookups.pop(id(row), None)
+            if row in self._fillers:
+                self._fillers.remove(row)
+            self.decoder.leave(row)
 
 
 def _note_shared(rows: Sequence[Row]) -> None:

@@ -32,8 +32,9 @@ class Vocabulary:
             )
         from llguidance.hf import from_tokenizer  # imports transformers
 
+        make = getattr(tokenizer, "guidance", None)  # of tokenizers that are none of transformers
         try:
-            self.tokens: LLTokenizer = from_tokenizer(tokenizer, eos_token=self.ends.tolist())
+            self.tokens: LLTokenizer = make(self.ends.tolist()) if make else from_tokenizer(tokenizer, eos_token=self.ends.tolist())
         except ValueError as e:
             raise ModelError(
                 f"{name}: its answers cannot be held to a schema: {e}. Use a model with a byte-level or SentencePiece tokenizer."

@@ -44,7 +44,7 @@ class LlamaDecoder:
 
     def __init__(self, native: Native, sequences: int) -> None:
         self._native = native
-        self.can_share = native.can_cut
+        self.can_share, self.takes_pieces = native.can_cut, True
         self._sequences = [_Sequence(i) for i in range(sequences)]
         self._ticks = 0
 

@@ -10,22 +10,19 @@ the tokenizer that the model was trained with; with SentencePiece vocabularies a
 """
 
 import os
-import threading
-from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
 from sadari.errors import ConfigError
 from sadari.model.answering import AnsweringModel
-from sadari.model.engine.row import Row
-from sadari.model.engine.scheduler import Limits, Scheduler
+from sadari.model.engine import Engine, Limits, Scheduler
 from sadari.model.llamacpp.decoder import KEPT, LlamaDecoder
 from sadari.model.llamacpp.native import Native
 from sadari.model.llamacpp.tokenizer import GgufTokenizer
 from sadari.model.speech import Speech
 
-ROWS = Limits(rows=16)
-"""Rows that are computed together: on a processor more of them cost as much as they save."""
+ROWS = Limits(rows=32)
+"""On a processor, 64 rows together write 5 % more tokens a second than 32, and 16 write 7 % fewer (mini in float32)."""
 
 
 class LlamaCppModel(AnsweringModel):
@@ -61,7 +58,8 @@ class LlamaCppModel(AnsweringModel):
         )
         tokenizer = GgufTokenizer(self._native)
         self.speech = Speech(tokenizer, (SimpleNamespace(eos_token_id=tokenizer.end_ids),))
-        self._engine = _Runner(Scheduler(LlamaDecoder(self._native, limits.rows + KEPT), self._native.vocabulary, limits))
+        scheduler = Scheduler(LlamaDecoder(self._native, limits.rows + KEPT), self._native.vocabulary, limits)
+        self._engine = Engine(lambda adapter: scheduler)
 
     @property
     def name(self) -> str:
@@ -74,7 +72,7 @@ class LlamaCppModel(AnsweringModel):
         return self._native.length
 
     @property
-    def engine(self) -> "_Runner":
+    def engine(self) -> Engine:
         """What computes."""
         return self._engine
 
@@ -84,38 +82,3 @@ class LlamaCppModel(AnsweringModel):
             raise ConfigError(
                 f"{self._name}: a GGUF file carries no adapters, so {name!r} is not known. Merge it before conversion."
             )
-
-
-class _Runner:
-    """One scheduler, asked from several threads: whoever waits for a row computes the next step for all of them."""
-
-    def __init__(self, scheduler: Scheduler) -> None:
-        self.scheduler = scheduler
-        self._lock = threading.RLock()
-
-    def run(self, rows: Sequence[Row], adapter: str | None = None) -> None:
-        """Compute until all rows are done; more rows than may wait are queued as others end."""
-        left = sorted(rows, key=lambda row: row.tokens)
-        while left or not all(row.is_done for row in rows):
-            with self._lock:
-                room = self.scheduler.limits.waiting - len(self.scheduler.waiting)
-                if left and room > 0:
-                    self.scheduler.submit(left[:room])
-                    left = left[room:]
-                self.scheduler.step()
-
-    def submit(self, row: Row, adapter: str | None = None) -> None:
-        """Queue a row; `advance` computes it."""
-        with self._lock:
-            self.scheduler.submit([row])
-
-    def advance(self, row: Row) -> None:
-        """Compute one step, unless the row is done."""
-        with self._lock:
-            if not row.is_done:
-                self.scheduler.step()
-
-    def cancel(self, row: Row, adapter: str | None = None) -> None:
-        """Drop a row; its place is free at once."""
-        with self._lock:
-            self.scheduler.cancel(row)

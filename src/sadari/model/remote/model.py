@@ -128,7 +128,7 @@ class RemoteModel:
             first, *others = _generations(data, call)[: request.n]
             generation = replace(first, usage=usage or Usage(), others=tuple(others))
         except _FAILURES as e:
-            generation = self._failed(e)
+            generation = self._failed(e, usage)
         finally:
             fare.end(usage)
         return replace(generation, latency_s=time.perf_counter() - began)
@@ -152,7 +152,7 @@ class RemoteModel:
                 yield Delta(generation.text)
             yield from (Delta(tool_call=made) for made in generation.tool_calls)
         except _FAILURES as e:
-            generation = self._failed(e, reply.text)
+            generation = self._failed(e, usage, reply.text)
         finally:
             fare.end(usage)
         yield Delta(done=replace(generation, latency_s=time.perf_counter() - began))
@@ -161,8 +161,8 @@ class RemoteModel:
         dialect = self._channel.dialect(client)
         return make_call(request, self._model, dialect, structured=self.endpoint.structured, streams=streams)
 
-    def _failed(self, error: Exception, said: str = "") -> Generation:
-        """The generation of a request that failed, with what had been said."""
+    def _failed(self, error: Exception, usage: Usage | None, said: str = "") -> Generation:
+        """The generation of a request that failed, with what it cost and what had been said."""
         clean, problem = self._channel.clean, str(error)
         match error:
             case SaidError():
@@ -173,7 +173,7 @@ class RemoteModel:
                 problem = f"the server did not hold the answer to the constraint: {clean(problem)}"
         if said:
             problem += f". It had said: {clean(said, SAID_CHARS)}"
-        return Generation("", finish="error", error=self._channel.told(problem))
+        return Generation("", usage=usage or Usage(), finish="error", error=self._channel.told(problem))
 
 
 def _generations(data: dict[str, Any], call: Call) -> list[Generation]:

@@ -113,13 +113,28 @@ class Reply:
         """
         if self._finish in _WITHHELD:
             raise MalformedError(f"the server withheld the answer ({self._finish})")
-        calls = tuple(fragment.whole(n) for n, fragment in enumerate(self._fragments, 1))
+        is_cut = self._finish in _CUT
+        calls = self._calls(is_cut)
         kept = calls[:1] if call.is_single else calls  # not every server knows that wish
         notes = (f"{len(calls) - 1} further tool calls left out: one at a time was asked for",) if kept != calls else ()
         made = Generation(self.text, kept, usage, repairs=notes, logprobs=tuple(self._scores))
-        if self._finish in _CUT:
-            return replace(made, finish="truncated" if call.is_constrained else "length")
+        if is_cut:
+            return replace(made, finish="truncated" if call.is_constrained or len(calls) < len(self._fragments) else "length")
         return made if calls else replace(made, text=call.hold.read(self.text))
+
+    def _calls(self, is_cut: bool) -> tuple[ToolCall, ...]:
+        """The tool calls; of an answer that was cut, without the last one if it was cut too."""
+        calls = []
+        for number, fragment in enumerate(self._fragments, 1):
+            may_be_cut = is_cut and number == len(self._fragments)
+            if may_be_cut and not any(fragment.arguments):
+                break
+            try:
+                calls.append(fragment.whole(number))
+            except MalformedError:
+                if not may_be_cut:
+                    raise
+        return tuple(calls)
 
     def _add_fragment(self, fragment: Any) -> None:
         function = fragment.get("function") if isinstance(fragment, dict) else None
