@@ -219,7 +219,7 @@ def served(module: Load, models: Path, tool: str, setting: Any, **where: Any) ->
         tool, ("llama", "LlamaCpp")
     )
     written = getattr(module(program), name)(where.get("file") or folder, setting).serve(asked)
-    return written, module("alone").answer_alone(folder, asked)[0]
+    return written, module("alone").answer_alone(folder, asked)
 
 
 @pytest.mark.parametrize(
