@@ -28,6 +28,9 @@ NAME = "sadari_engine"
 FEW = 16
 """Rows that take at most so many tokens in a step attend to their slots together."""
 
+LOOSE = 1.5
+"""Rows of a pool are read in one stretch if it holds less than so many times as many as are wanted."""
+
 SCORES_BYTES = 256 * 2**20
 """Most memory for the scores of one call, where no kernel keeps them small."""
 
@@ -63,7 +66,7 @@ class Piece:
         tokens: Which queries: a slice or indices of shape (Q,), or indices of shape (R, w) for w tokens of each of R rows.
         keys, values: Shape (layers, R or 1, H_kv, K, D).
         mask: Additive, shape (R or 1, 1, Q or w or 1, K); None where all is seen.
-        real: Shape (R, w), false where a row is filled up by repeating its last token.
+        real: Shape (R, w), false where a row is filled up by repeating its last token, or is none of the step.
         is_causal: Whether queries and keys are the same tokens, of which each sees those before it.
         rows: Which rows of keys and values, where these are a whole pool.
     """
@@ -159,16 +162,24 @@ class Plan:
         """Rows of one pool with few tokens each."""
         feeds = [self._feeds[i] for i in some]
         pool, width = feeds[0].slot.pool, max(len(feed.tokens) for feed in feeds)
+        first, last = feeds[0].slot.index, feeds[-1].slot.index
+        starts = torch.tensor([self._spans[i][0] for i in some])
         lengths = torch.tensor([feed.slot.length for feed in feeds])
         counts = torch.tensor([len(feed.tokens) for feed in feeds])
+        indices = torch.tensor([feed.slot.index for feed in feeds])
+        rows: slice | Tensor = indices
+        if last - first < LOOSE * len(some):  # reading a few rows for nothing costs less than copying those that are read
+            held = torch.zeros(last - first + 1, dtype=torch.long).index_copy_(0, indices - first, torch.arange(len(some)))
+            idle = torch.ones(len(held), dtype=torch.bool).index_fill_(0, indices - first, False)
+            starts, lengths, counts = starts[held], lengths[held], counts[held].masked_fill_(idle, 0)
+            rows = slice(first, last + 1)
         longest = int((lengths + counts).max())
-        step = torch.minimum(torch.arange(width)[None], counts[:, None] - 1)  # a row that takes fewer repeats its last token
+        step = torch.minimum(torch.arange(width)[None], counts[:, None] - 1).clamp_(min=0)  # who takes fewer repeats the last
         places = lengths[:, None] + step
-        tokens: slice | Tensor = torch.tensor([self._spans[i][0] for i in some])[:, None] + step
+        tokens: slice | Tensor = starts[:, None] + step
         real = None if bool((counts == width).all()) else torch.arange(width)[None] < counts[:, None]
-        if width == 1:
+        if width == 1 and real is None:
             tokens = slice(self._spans[some[0]][0], self._spans[some[-1]][1])
-        rows = _as_slice([feed.slot.index for feed in feeds])
         return Piece(
             tokens if isinstance(tokens, slice) else tokens.to(self.device),
             pool.keys[:, :, :, :longest],
