@@ -75,15 +75,18 @@ def run_walks(folder: Path, data: Path, count: int) -> dict[str, Any]:
     order = np.random.default_rng(0).permutation(len(tools))[:count]
     tools, model = [tools[i] for i in order], LocalModel(folder)
     held, free = walks(model, tools, is_masked=True), walks(model, tools[:FREE], is_masked=False)
-    valid = [is_valid(answer, tool.parameters) for answer, tool in zip(held, tools, strict=True)]
+    # An integer that has to be one of three texts: no answer is right, and the request is refused with these words.
+    empty = [tool.name for answer, tool in zip(held, tools, strict=True) if "Unsatisfiable schema" in (answer.error or "")]
+    pairs = [(answer, tool) for answer, tool in zip(held, tools, strict=True) if tool.name not in empty]
+    valid = [is_valid(answer, tool.parameters) for answer, tool in pairs]
     faults = [
         f"{tool.name}: {answer.finish}: {answer.error or answer.text[-200:]!r}"
-        for answer, tool, good in zip(held, tools, valid, strict=True)
+        for (answer, tool), good in zip(pairs, valid, strict=True)
         if not good
     ]
     unmasked = [is_valid(answer, tool.parameters) for answer, tool in zip(free, tools, strict=False)]
     shares = {"valid": float(np.mean(valid)), "unmasked": float(np.mean(unmasked))}
-    return {"count": len(held), "free": len(free), **shares, "faults": faults[:20]}
+    return {"count": len(pairs), "free": len(free), **shares, "faults": faults[:20], "refused": empty}
 
 
 def run_overhead(folder: Path) -> dict[str, Any]:

@@ -36,7 +36,9 @@ DATA = Path(os.environ.get("SADARI_DATA", HERE.parents[2] / "shared" / "data"))
 ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 """Of this program before it imports torch, and of every cell: nothing fetched, no threads beside those of torch."""
 
-MASKS = "e"
+MASKS, HALVED = "e", "f"
+PEER = "transformers"
+
 WALKS = {False: 1000, True: 100}
 """Answers held to schemas, by whether the run is quick."""
 
@@ -54,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with nullcontext(options.models) if options.models else tempfile.TemporaryDirectory(prefix="sadari-bench-") as root:
         lines = _compare(options, shapes, Path(root), rate, processes)
         masks = _masks(shapes, Path(root), WALKS[options.quick], processes) if MASKS in options.workloads else {}
+        if HALVED in options.workloads:
+            _halved(processes)
     told = [*processes.told, *sorted({line.found.told for line in lines if line.tool in (F16, Q8)})]
     rows, figures = table_rows(lines), figures_of(lines, masks, (options.demo_before, options.demo_after))
     seconds = f"{time.perf_counter() - started:.0f} s"
@@ -73,7 +77,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--quick", action="store_true", help="Fewer requests, a cut model, no search for settings; under 6 minutes."
     )
-    workloads = {key: workload.told for key, workload in WORKLOADS.items()} | {MASKS: "answers held to JSON Schemas"}
+    workloads = {key: workload.told for key, workload in WORKLOADS.items()} | {
+        MASKS: "answers held to JSON Schemas",
+        HALVED: "bfloat16",
+    }
     parser.add_argument(
         "--workloads",
         type=lambda text: _names(text, workloads, "workload"),
@@ -103,7 +110,7 @@ def _compare(options: argparse.Namespace, shapes: Sequence[str], root: Path, rat
     """The lines of every model, in the order of the workloads asked for."""
     lines: list[Line] = []
     known: dict[str, Setting] = {}
-    keys = [key for key in options.workloads if key != MASKS]
+    keys = [key for key in options.workloads if key in WORKLOADS]
     for shape in shapes if keys else ():
         plan = (QUICK if options.quick else FULL)[SHAPES[shape].is_large]
         folder = model_folder(shape, root)
@@ -132,11 +139,21 @@ def _masks(shapes: Sequence[str], root: Path, count: int, processes: Processes) 
         processes.tell(f"mini, {walks['count']} schemas of BFCL and FunctionChat: {valid}")
         for fault in walks["faults"]:
             processes.tell(f"not valid: {fault}")
+        for tool in walks["refused"]:
+            processes.tell(f"left out: no value fits the schema of {tool}, and the request says so")
     shape = next((shape for shape in shapes if SHAPES[shape].is_large), shapes[-1])
     cost = processes.run("masks.py", {"what": "overhead", "model": str(model_folder(shape, root))}) or {}
     if cost:
         processes.tell(f"{shape}: a step of 8 rows {cost['free_s'] * 1e3:.1f} ms, held to a schema {cost['held_s'] * 1e3:.1f} ms")
     return walks | cost
+
+
+def _halved(processes: Processes) -> None:
+    """Tell how many answers stay the same in bfloat16."""
+    found = processes.run("halved.py", {"what": "bfloat16", "count": 32})
+    if found:
+        told = "; ".join(f"{tool} {found[tool]['same']:.0%} ({found[tool]['tokens']:.0%} of tokens)" for tool in ("sadari", PEER))
+        processes.tell(f"mini in bfloat16, {found['count']} answers in a batch that are as alone: {told}")
 
 
 def _machine(threads: int) -> str:

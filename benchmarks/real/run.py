@@ -272,7 +272,7 @@ def _nearest(task: Task, k: int) -> float:
 def _recall(climbed: Climbed, examples: Sequence[Example]) -> dict[int, float]:
     """Share of the examples whose recorded passage is among the first 1 and 5 that the retrieval rung would look up."""
     asked = next((rung.options for rung in climbed.task.ladder if rung.name == "retrieval"), {})
-    retrieval = Retrieval("documents", k=20, chunk_chars=asked.get("chunk_chars", 400))
+    retrieval = Retrieval("documents", k=20, chunk_tokens=asked.get("chunk_tokens", 200))
     system = System(model="scripted", documents=climbed.folder / "documents.jsonl", retrieval=retrieval)
     answerer = Answerer(system, ScriptedModel())
     found = {e.id: list(dict.fromkeys(p.document for p in answerer.prepare(e).passages)) for e in examples}

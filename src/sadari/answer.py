@@ -10,10 +10,11 @@ from pathlib import Path
 from sadari.errors import DataError, SadariError
 from sadari.files import read_lines
 from sadari.prompt import compose, final_answer, sentence_marks
-from sadari.retrieve import LexicalIndex, chunk_documents, cite, sentences_of
+from sadari.retrieve import LexicalIndex, cite, sentences_of
+from sadari.retrieve.library import open_library
 from sadari.retrieve.tools import ToolSearch, questions_by_tool
 from sadari.task.duplicates import DuplicateIndex
-from sadari.types import Answer, Chunk, Document, Example, Generation, Message, Model, OneOf, Request, Span, System, ToolSpec
+from sadari.types import Answer, Chunk, Example, Generation, Message, Model, OneOf, Request, Span, System, ToolSpec
 
 MARK_JOINT = ","
 
@@ -72,11 +73,11 @@ class Answerer:
     def __init__(self, system: System, model: Model) -> None:
         self.system = system
         self.model = model
-        self._passages = self._examples = None
+        self._library = self._examples = None
         if system.retrieval is not None and system.retrieval.source == "documents":
             if system.documents is None:
                 raise DataError("the system retrieves from documents but has none: give `documents:` a folder in the task file")
-            self._passages = _passage_index(system.documents, system.retrieval.chunk_chars)
+            self._library = open_library(system.documents, system.retrieval)
         if system.prompt.shots or (system.retrieval is not None and system.retrieval.source == "examples"):
             if system.examples is None:
                 raise DataError("the system shows similar examples but has none to draw from")
@@ -108,11 +109,10 @@ class Answerer:
         similar: list[Example] = []
         shots: list[Example] = []
         coverage = 1.0
-        if self._passages is not None and system.retrieval is not None:
-            chunks, index = self._passages
-            hits = index.search(question, system.retrieval.k)
-            passages = tuple(chunks[h.position] for h in hits)
-            coverage = hits[0].coverage if hits else 0.0
+        if self._library is not None and system.retrieval is not None:
+            found = self._library.search(question, system.retrieval.k)
+            passages = tuple(self._library.around(f.chunk, system.retrieval.context) for f in found)
+            coverage = found[0].coverage if found else 0.0
         if self._examples is not None:
             listed = system.retrieval.k if system.retrieval is not None and system.retrieval.source == "examples" else 0
             found = self._examples.similar(example, max(system.prompt.shots, listed), training)
@@ -169,9 +169,9 @@ def coverage_of(system: System, examples: Sequence[Example]) -> list[float]:
     """For each example, the share of its question's term weight that the best passage holds, in [0, 1]."""
     assert system.retrieval is not None
     assert system.documents is not None
-    _, index = _passage_index(system.documents, system.retrieval.chunk_chars)
-    hits = [index.search(e.question, 1) for e in examples]
-    return [h[0].coverage if h else 0.0 for h in hits]
+    library = open_library(system.documents, system.retrieval)
+    found = [library.search(e.question, 1) for e in examples]
+    return [f[0].coverage if f else 0.0 for f in found]
 
 
 class Engine:
@@ -232,13 +232,6 @@ class _ExamplePool:
         if self._duplicates is None:
             self._duplicates = DuplicateIndex(self.examples)
         return self._duplicates.alike(example) | {example.id}
-
-
-@lru_cache(maxsize=8)
-def _passage_index(documents: Path, chunk_chars: int) -> tuple[tuple[Chunk, ...], LexicalIndex]:
-    chunks = tuple(chunk_documents(read_lines(documents, Document), chunk_chars))
-    # The title counts twice: people name the subject, and passages often do not repeat it.
-    return chunks, LexicalIndex([f"{c.title} {c.title} {c.text}" for c in chunks])
 
 
 @lru_cache(maxsize=4)

@@ -75,22 +75,45 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One source document; `id` is its path relative to the documents folder."""
+    """One source document; `id` is its path relative to the documents folder.
+
+    Args:
+        text: In NFC, with Markdown headings and tables.
+        pages: Where in `text` each page begins; () if there are no pages.
+        date: When the source last changed, as YYYY-MM-DD; "" if nobody knows.
+        access: Labels of which a reader needs one; () is for everyone.
+        metadata: What a search can be narrowed to: department, product, language.
+    """
 
     id: str
     title: str
     text: str
+    pages: tuple[int, ...] = ()
+    date: str = ""
+    access: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Characters `[start, end)` of a document, under its title and the nearest heading: what is retrieved."""
+    """Characters `[start, end)` of a document, under its title and the nearest heading: what is retrieved.
+
+    Args:
+        header: The head of the table that these rows were cut from, which is shown above them; "" for all else.
+        page: The page it begins on, from 1; 0 if there are no pages.
+        date, access, metadata: Those of the document.
+    """
 
     document: str
     title: str
     start: int
     end: int
     text: str
+    header: str = ""
+    page: int = 0
+    date: str = ""
+    access: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,13 +200,25 @@ class Retrieval:
     Args:
         source: "documents" (chunks, cited) or "examples" (similar training examples with their answers).
         k: How many are put into the prompt, best first.
-        chunk_chars: Longest chunk, in characters.
+        chunk_tokens: Longest chunk, in tokens of the bundled tokenizer; 1 makes every sentence a chunk.
+        overlap: Tokens that a chunk repeats of the one before.
+        context: Tokens of the same section that are shown around a chunk, itself among them; 0 shows the chunk alone.
+        terms: What the words of a search are: character bigrams, morphemes (Kiwi), or none.
+        embedder: "bundled", a sentence-transformers name or folder, or "openai:NAME"; "" searches by words alone.
+        reranker: "learned" (by features of question and passage), or the folder of a cross-encoder; "" for none.
+        place: Where the passages stand: above the question, or at the end of the system text.
         min_score: Share of the question's own BM25 weight that the best chunk must cover, in [0, 1]; below it the system abstains.
     """
 
     source: Literal["documents", "examples"] = "documents"
     k: int = 3
-    chunk_chars: int = 400
+    chunk_tokens: int = 200
+    overlap: int = 0
+    context: int = 0
+    terms: Literal["bigrams", "morphemes", "none"] = "bigrams"
+    embedder: str = ""
+    reranker: str = ""
+    place: Literal["question", "system"] = "question"
     min_score: float = 0.0
 
 
@@ -265,6 +300,54 @@ class Answer:
     usage: Usage = Usage()
     latency_s: float = 0.0
     error: str | None = None
+
+
+# --- search ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who searches, and in what.
+
+    Args:
+        labels: Access labels that the reader holds; a chunk with labels is found only by who holds one of them.
+        within: For each name, the values of `metadata` that are looked in; {} looks everywhere.
+    """
+
+    labels: frozenset[str] = frozenset()
+    within: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def may_see(self, chunk: Chunk) -> bool:
+        """Whether a chunk is open to this reader and within what is looked in."""
+        is_open = not chunk.access or not self.labels.isdisjoint(chunk.access)
+        return is_open and all(chunk.metadata.get(name) in values for name, values in self.within.items())
+
+
+EVERYONE = Reader()
+"""Someone without labels, who looks everywhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One found chunk.
+
+    Args:
+        score: Higher is better; comparable within one search only.
+        coverage: Share of the query's term weight (inverse document frequency) that the chunk holds, in [0, 1].
+    """
+
+    chunk: Chunk
+    score: float
+    coverage: float = 0.0
+
+
+@runtime_checkable
+class Retriever(Protocol):
+    """What finds chunks: a store of this project, or any other one behind an adapter."""
+
+    def search(self, query: str, k: int, reader: Reader = EVERYONE) -> list[Found]:
+        """The best `k` chunks that the reader may see, best first; fewer if fewer match."""
+        ...
 
 
 # --- models ------------------------------------------------------------------------------------------------------------

@@ -1,9 +1,11 @@
 """Citations: do they exist, do they say it, are they the right ones?"""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sadari.errors import DataError
-from sadari.measure.citations import CitationCheck, citation_report
+from sadari.measure.citations import CitationCheck, citation_report, gold_overlap
 from sadari.measure.korean import KiwiText, PlainText
 from sadari.types import Answer, Document, Example, Message, Reference, Span
 
@@ -99,3 +101,23 @@ def test_without_kiwi_syllables_stand_in_for_words() -> None:
     report = citation_report([example], [Answer("30일 이내", citations=(WITHIN,))], [POLICY], korean=PlainText())
     assert report.words_cited == 1.0
     assert "kiwipiepy is not installed" in report.words_are
+
+
+spans = st.lists(
+    st.builds(
+        lambda d, start, length: Span(d, start, start + length, "가" * length),
+        st.sampled_from("ab"),
+        st.integers(0, 9),
+        st.integers(0, 9),
+    ),
+    max_size=4,
+)
+
+
+@given(spans, spans)
+def test_precision_one_way_is_recall_the_other_way(cited: list[Span], gold: list[Span]) -> None:
+    (precision, recall), (back_precision, back_recall) = gold_overlap(cited, gold), gold_overlap(gold, cited)
+    if precision is not None and back_precision is not None:
+        assert (precision, recall) == (back_recall, back_precision)
+        assert 0 <= precision <= 1
+    assert (recall is None) == (not any(span.quote for span in gold))

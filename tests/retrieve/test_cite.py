@@ -1,4 +1,7 @@
+from dataclasses import replace
+
 from sadari.retrieve import cite
+from sadari.retrieve.cite import citation_lines
 from sadari.types import Chunk, Span
 
 FIRST = Chunk("shipping.md", "배송", 10, 39, "배송비는 3,000원입니다. 5만 원부터 무료입니다.")
@@ -36,3 +39,15 @@ def test_what_no_passage_says_is_not_cited() -> None:
     assert cite("포인트는 매달 말일에 사라집니다.", [FIRST, SECOND]) == ()
     assert cite("", [FIRST]) == ()
     assert cite("아무 말", []) == ()
+
+
+def test_a_sentence_that_says_otherwise_than_its_source_is_not_cited() -> None:
+    assert cite("환불은 수령 후 14일 이내에 신청합니다.", [SECOND]) == ()
+    assert cite("배송비는 3,000원이 아닙니다.", [FIRST]) == ()
+
+
+def test_people_read_title_page_and_date_of_every_place_once() -> None:
+    first = Chunk("rules.pdf", "환불 규정", 0, 9, "7일 이내입니다.", page=3, date="2026-05-01")
+    cited = [first, replace(first, start=20, end=29), FIRST, replace(first, page=4)]
+    assert citation_lines(cited, "ko") == ("[1] 환불 규정, 3쪽, 2026-05-01", "[2] 배송", "[3] 환불 규정, 4쪽, 2026-05-01")
+    assert citation_lines([first, Chunk("a.md", "", 0, 1, "x")], "en") == ("[1] 환불 규정, p. 3, 2026-05-01", "[2] a.md")

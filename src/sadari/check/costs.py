@@ -16,7 +16,7 @@ from sadari.run import time_share
 from sadari.rungs import check_options
 from sadari.rungs.prompt import PromptConfig
 from sadari.rungs.retrieval import RetrievalConfig
-from sadari.rungs.search import FIRST_LOOK
+from sadari.rungs.search import FIRST_LOOK, rounds
 from sadari.task import MoneyConfig, Task
 from sadari.train import TuneConfig
 from sadari.train.estimate import Method, Step, answering_flops, serving_memory, step_memory, training_flops
@@ -26,6 +26,9 @@ BATCH_TOKENS = 16384
 
 TRAINING_SHARE = 0.8
 """Share of a tuning rung's time budget that training itself may take."""
+
+WORTHS = 2
+"""Parts whose worth is usually measured after a joint search."""
 
 FULL_MEMORY = 0.9
 """Share of the memory above which a rung is said not to fit."""
@@ -138,8 +141,12 @@ def _retrieval_work(config: RetrievalConfig, setting: Setting) -> Work:
     own, lengths = _own_prompt(setting), setting.lengths
     if not setting.task.documents:
         return _searched(len(config.examples_k), own + fmean(config.examples_k) * _shot(setting), setting)
-    searches = len(config.k) + len(config.sentences) + (0 if setting.task.labels else len(config.quote))
-    return _searched(searches, own + fmean(config.k) * lengths.passage, setting)
+    rows, asked = len(setting.task.validation), 0
+    answers = len(setting.task.test) + WORTHS * min(rows, FIRST_LOOK)
+    for combinations, examples in rounds(min(config.trials, config.combinations(bool(setting.task.labels))), rows):
+        answers += combinations * (examples - asked)  # those of the rounds before are not asked again
+        asked = examples
+    return _asked(answers, own + fmean(config.k) * lengths.passage, setting)
 
 
 def _tuning(name: str, config: TuneConfig, setting: Setting) -> RungCost:

@@ -27,7 +27,7 @@ MOST_ITEMS = 400
 LEAST_ITEMS = 30
 MORE = 500
 PASSAGES = 3
-CHUNK_CHARS = 400
+CHUNK_TOKENS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def _retrieval_hit(task: Task, asked: Sequence[Example]) -> float | None:
     known = [e for e in asked if e.reference.spans]
     if not task.documents or not known:
         return None
-    chunks = chunk_documents(task.documents, CHUNK_CHARS)
+    chunks = chunk_documents(task.documents, CHUNK_TOKENS)
     index = LexicalIndex([f"{c.title} {c.title} {c.text}" for c in chunks])
     hits = 0
     for example in known:

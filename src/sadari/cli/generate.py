@@ -111,7 +111,7 @@ def _made(
     if source is Source.documents:
         if not task.documents:
             raise DataError(f"{task.name}: has no documents to ask about. Give `documents:` a folder in sadari.yaml.")
-        chunks = chunk_documents(task.documents, Retrieval().chunk_chars)
+        chunks = chunk_documents(task.documents, Retrieval().chunk_tokens)
         return generate_grounded_rows(chunks, order, sentences_of, teacher, shown=passages)
     if source is Source.paraphrases:
         return generate_paraphrases(task.train, order, teacher)

@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from sadari.errors import DataError
 from sadari.types import Answer, Example
+
+Refusal = Literal["right", "missed", "false", "answered"]
+"""What one answer is, as `AbstentionReport` counts it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,11 @@ class AbstentionReport:
         """Share of the unanswerable questions on which it abstains, in [0, 1]; None if there are none."""
         return self.right / (self.right + self.missed) if self.right + self.missed else None
 
+    @property
+    def false_rate(self) -> float | None:
+        """Share of the answerable questions on which it abstains, in [0, 1]; None if there are none."""
+        return self.false / (self.false + self.answered) if self.false + self.answered else None
+
 
 def abstention_report(examples: Sequence[Example], answers: Sequence[Answer]) -> AbstentionReport:
     """Count right, missed and false abstentions over one answer per example.
@@ -42,13 +51,12 @@ def abstention_report(examples: Sequence[Example], answers: Sequence[Answer]) ->
     """
     if len(examples) != len(answers):
         raise DataError(f"{len(answers)} answers to {len(examples)} examples. Every example needs one.")
-    pairs = [
-        (example.reference.abstain, answer.abstained and answer.error is None)
-        for example, answer in zip(examples, answers, strict=True)
-    ]
-    return AbstentionReport(
-        right=pairs.count((True, True)),
-        missed=pairs.count((True, False)),
-        false=pairs.count((False, True)),
-        answered=pairs.count((False, False)),
-    )
+    found = [refusal_of(example, answer) for example, answer in zip(examples, answers, strict=True)]
+    return AbstentionReport(found.count("right"), found.count("missed"), found.count("false"), found.count("answered"))
+
+
+def refusal_of(example: Example, answer: Answer) -> Refusal:
+    """Whether one answer abstains, and whether it should."""
+    if answer.abstained and answer.error is None:
+        return "right" if example.reference.abstain else "false"
+    return "missed" if example.reference.abstain else "answered"

@@ -131,7 +131,7 @@ def citation_report(
 def _check(example: Example, answer: Answer, raw: Mapping[str, str], texts: Mapping[str, str], korean: KoreanText) -> CitationCheck:
     citations = answer.citations[:MOST_CITATIONS]
     exist = [citation for citation in citations if _stands_there(citation, raw)]
-    moved = [c for c in citations if c not in exist and c.quote.strip() and normalise(c.quote) in texts.get(c.document, "")]
+    moved = [citation for citation in citations if citation not in exist and stands_in(citation, texts)]
     quotes = [citation.quote for citation in (*exist, *moved)]
     asked_words, asked_numbers = set(_words(example.question, korean)), numbers_in(example.question)
     words = [word for word in dict.fromkeys(_words(answer.text, korean)) if word not in asked_words]
@@ -140,7 +140,7 @@ def _check(example: Example, answer: Answer, raw: Mapping[str, str], texts: Mapp
     quoted_numbers = [number for quote in quotes for number in numbers_in(quote)]
     uncited_words = [word for word in words if word not in quoted_words]
     uncited_numbers = [number for number in numbers if not is_supported(number, quoted_numbers)]
-    precision, recall = _overlap(citations, example.reference.spans)
+    precision, recall = gold_overlap(citations, example.reference.spans)
     return CitationCheck(
         id=example.id,
         cited=len(citations),
@@ -168,7 +168,17 @@ def _words(text: str, korean: KoreanText) -> list[str]:
     return [token for token in korean.tokens(text) if token not in no_words and any(map(str.isalpha, token))]
 
 
-def _overlap(cited: Sequence[Span], gold: Sequence[Span]) -> tuple[float | None, float | None]:
+def stands_in(citation: Span, texts: Mapping[str, str]) -> bool:
+    """Whether a quote stands in its document, wherever.
+
+    Args:
+        texts: The normalised documents, by id.
+    """
+    return bool(citation.quote.strip()) and normalise(citation.quote) in texts.get(citation.document, "")
+
+
+def gold_overlap(cited: Sequence[Span], gold: Sequence[Span]) -> tuple[float | None, float | None]:
+    """Share of the cited characters that are gold, and of the gold characters that are cited; None if there is no gold span."""
     right = _places(gold)
     if not right:
         return None, None

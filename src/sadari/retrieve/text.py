@@ -6,9 +6,12 @@ people ask for. Character bigrams inside each run of Hangul need no dictionary a
 
 import re
 
+from sadari.types import Chunk
+
 _RUNS = re.compile(r"[0-9a-z가-힣぀-ヿ一-鿿]+")
 _LATIN = re.compile(r"[a-z]+")
 _SENTENCE_END = re.compile(r"(?<=[.!?。…])[\"'”’)\]]*\s+|\n+")
+_HEADING = re.compile(r"#{1,6}[ \t]")
 _PREFIX = 5
 
 
@@ -29,6 +32,11 @@ def search_terms(text: str) -> list[str]:
     return terms
 
 
+def indexed_terms(chunk: Chunk) -> list[str]:
+    """The terms that a chunk is found by; those of its title count twice, since passages often do not repeat their subject."""
+    return search_terms(f"{chunk.title} {chunk.title} {chunk.header} {chunk.text}")
+
+
 def sentence_spans(text: str) -> list[tuple[int, int]]:
     """Character spans `[start, end)` of the sentences of `text`, without surrounding white space.
 
@@ -42,7 +50,7 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
         if re.fullmatch(r"\s*\d+\.", sentence) and end < len(text):
             continue
         stripped = sentence.strip()
-        if stripped and not stripped.startswith("#"):
+        if stripped and not _HEADING.match(stripped):
             lead = len(sentence) - len(sentence.lstrip())
             spans.append((start + lead, start + lead + len(stripped)))
         start = following

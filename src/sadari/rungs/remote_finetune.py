@@ -15,8 +15,9 @@ from pydantic import BaseModel, Field, StrictBool
 from sadari.answer import Answerer
 from sadari.errors import ConfigError, TrainingError
 from sadari.model.remote import OPENAI_URL
+from sadari.retrieve.chunk import SENTENCE
 from sadari.rungs.conversations import conversations
-from sadari.rungs.retrieval import SENTENCE, grounded
+from sadari.rungs.retrieval import grounded
 from sadari.train.exchange import Address, Exchange
 from sadari.train.managed import FinetuneService, Hyperparameters, OpenAIFinetune
 from sadari.train.managed_order import TRAIN, VALIDATION, Asked, Clock, Limits, ManagedTuning, TunedElsewhere
@@ -190,7 +191,7 @@ class RemoteFinetuneRung:
         retrieval = incumbent.retrieval if incumbent.retrieval and incumbent.retrieval.source == "documents" else None
         if retrieval is not None:
             # Single sentences, and when to abstain, were chosen for the untuned model.
-            retrieval = SHOWN if retrieval.chunk_chars == SENTENCE else replace(retrieval, min_score=0.0)
+            retrieval = SHOWN if retrieval.chunk_tokens == SENTENCE else replace(retrieval, min_score=0.0)
         elif self._workshop.documents is not None:
             incumbent, retrieval = grounded(incumbent, self._workshop, quote=0), SHOWN
         prompt = replace(incumbent.prompt, labels=(), shots=0, chain_of_thought=False)

@@ -2,33 +2,58 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
+from math import prod
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, NonNegativeInt, PositiveInt
 
 from sadari.files import write_lines
 from sadari.prompt.instructions import grounded_instruction
-from sadari.rungs.search import choose, with_threshold
+from sadari.retrieve.chunk import SENTENCE
+from sadari.rungs.search import Part, Search, choose, choose_jointly, with_threshold
 from sadari.types import Built, Example, Retrieval, System, Workshop
-
-SENTENCE = 1
-"""A `chunk_chars` so small that every chunk is one sentence."""
 
 
 class RetrievalConfig(BaseModel, frozen=True, extra="forbid"):
     """Settings of the retrieval rung."""
 
     k: tuple[PositiveInt, ...] = Field((1, 2, 3), min_length=1, description="Numbers of passages to try.")
-    chunk_chars: int = Field(400, ge=80, description="Longest passage, in characters.")
+    chunk_tokens: tuple[Annotated[int, Field(ge=40)], ...] = Field(
+        (200, 100), min_length=1, description="Longest passages to try, in tokens of the bundled tokenizer."
+    )
     sentences: tuple[PositiveInt, ...] = Field(
         (1, 4), description="Numbers of single sentences to try in place of passages; [] for none."
+    )
+    overlap: tuple[NonNegativeInt, ...] = Field((0,), min_length=1, description="Tokens to try that a passage repeats of the last.")
+    context: tuple[NonNegativeInt, ...] = Field(
+        (0,), min_length=1, description="Tokens of its section to try to show around each passage; 0 shows it alone."
+    )
+    terms: tuple[Literal["bigrams", "morphemes", "none"], ...] = Field(
+        ("bigrams",), min_length=1, description="Words to try to search by: character bigrams, morphemes, none."
+    )
+    embedder: tuple[str, ...] = Field(
+        ("",), min_length=1, description='Embedders to try: "" for none, `bundled`, a name or folder, `openai:NAME`.'
+    )
+    reranker: tuple[str, ...] = Field(
+        ("", "learned"), min_length=1, description='Rerankers to try: "" for none, `learned`, the folder of a cross-encoder.'
+    )
+    place: tuple[Literal["question", "system"], ...] = Field(
+        ("question",), min_length=1, description="Where passages may stand: above the question, or in the system text."
     )
     quote: tuple[NonNegativeInt, ...] = Field(
         (1, 0, 2), min_length=1, description="Try free answers (0) and answers of at most so many verbatim sentences."
     )
+    trials: PositiveInt = Field(27, description="Combinations of all these to try.")
     examples_k: tuple[PositiveInt, ...] = Field(
         (4, 8), min_length=1, description="Numbers of similar training examples to try where there are no documents."
     )
+
+    def combinations(self, has_labels: bool) -> int:
+        """How many there are of all these."""
+        lists = (self.overlap, self.context, self.terms, self.embedder, self.reranker, self.place, () if has_labels else self.quote)
+        return (len(self.k) * len(self.chunk_tokens) + len(self.sentences)) * prod(len(options) or 1 for options in lists)
 
 
 def grounded(incumbent: System, workshop: Workshop, quote: int) -> System:
@@ -57,27 +82,42 @@ class RetrievalRung:
         self._config, self._workshop = config, workshop
 
     def build(self, incumbent: System, train: Sequence[Example], validation: Sequence[Example], workdir: Path) -> Built:
-        """The incumbent with retrieval added; how much is retrieved and how it is quoted is chosen on validation."""
+        """The incumbent with retrieval added; all its parts are chosen together, on validation."""
         if self._workshop.documents is None:
             return self._with_examples(incumbent, train, validation, workdir)
-        start = grounded(incumbent, self._workshop, self._config.quote[0])
-        shape, shapes = choose(self._shapes(start), validation, self._workshop)
-        quoting, quotings = choose(self._quotings(self._shapes(start)[shape]), validation, self._workshop)
-        system = self._quotings(self._shapes(start)[shape])[quoting]
+        search = Search(self._parts(), partial(self._system, incumbent), self._workshop, self._config.trials, workdir)
+        system, notes = choose_jointly(search, validation)
         system, threshold = with_threshold(system, validation, self._workshop)
-        return Built(system, notes=(f"chosen on validation: {shape}, {quoting}", *threshold, *shapes, *quotings))
+        return Built(system, notes=(*threshold, *notes))
 
-    def _shapes(self, start: System) -> dict[str, System]:
+    def _parts(self) -> tuple[Part, ...]:
         config = self._config
-        shapes = {f"{k} passages": Retrieval("documents", k, config.chunk_chars) for k in config.k}
-        shapes |= {f"{k} sentences": Retrieval("documents", k, SENTENCE) for k in config.sentences}
-        return {name: start.with_(retrieval=retrieval) for name, retrieval in shapes.items()}
+        shown = {f"{k} passages of {n} tokens": (k, n) for n in config.chunk_tokens for k in config.k}
+        shown |= {f"{k} sentences": (k, SENTENCE) for k in config.sentences}
+        answers = {f"at most {q} quoted sentences" if q else "free": q for q in config.quote}
+        return (
+            Part("shown", shown),
+            Part("overlap", {str(n): n for n in config.overlap}),
+            Part("context", {str(n): n for n in config.context}),
+            Part("terms", {name: name for name in config.terms}),
+            Part("embedder", {name or "none": name for name in config.embedder}),
+            Part("reranker", {name or "none": name for name in config.reranker}),
+            Part("place", {name: name for name in config.place}),
+            Part("answer", {"label": 0} if self._workshop.labels else answers),
+        )
 
-    def _quotings(self, start: System) -> dict[str, System]:
-        if self._workshop.labels:
-            return {"labels": start}
-        told = {q: f"at most {q} quoted sentences" if q else "free answer" for q in self._config.quote}
-        return {name: grounded(start, self._workshop, q) for q, name in told.items()}
+    def _system(self, incumbent: System, values: Sequence[Any]) -> System:
+        (k, chunk_tokens), overlap, context, terms, embedder, reranker, place, quote = values
+        terms = terms if embedder or terms != "none" else "bigrams"  # something has to be searched by
+        retrieval = Retrieval(
+            *("documents", k, chunk_tokens, overlap),
+            context=context,
+            terms=terms,
+            embedder=embedder,
+            reranker=reranker,
+            place=place,
+        )
+        return grounded(incumbent, self._workshop, quote).with_(retrieval=retrieval)
 
     def _with_examples(self, incumbent: System, train: Sequence[Example], validation: Sequence[Example], workdir: Path) -> Built:
         pool = workdir / "examples.jsonl"

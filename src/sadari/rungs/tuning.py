@@ -15,7 +15,8 @@ from sadari.model.local import LocalModel
 from sadari.model.prefix import VirtualPrefix
 from sadari.model.shape import shape_of
 from sadari.prompt import compose
-from sadari.rungs.retrieval import SENTENCE, grounded
+from sadari.retrieve.chunk import SENTENCE
+from sadari.rungs.retrieval import grounded
 from sadari.rungs.search import with_threshold
 from sadari.train import (
     Attached,
@@ -94,7 +95,7 @@ def served_after_tuning(incumbent: System, train: Sequence[Example], model: Mode
     """
     retrieval = incumbent.retrieval if incumbent.retrieval and incumbent.retrieval.source == "documents" else None
     if retrieval is not None:
-        retrieval = TUNED_RETRIEVAL if retrieval.chunk_chars == SENTENCE else retrieval
+        retrieval = TUNED_RETRIEVAL if retrieval.chunk_tokens == SENTENCE else retrieval
         retrieval = replace(retrieval, min_score=0.0)  # chosen for the untuned model; chosen anew after tuning
     elif workshop.documents is not None:
         quoting = grounded(incumbent, workshop, quote=2).with_(retrieval=TUNED_RETRIEVAL)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sadari.model.grammar import Grammars, Limits, grammars_of
-from sadari.model.grammar.brake import Brake
+from sadari.model.grammar.brake import SHORT, Brake
 from sadari.types import JsonSchema
 
 
@@ -29,6 +29,14 @@ def test_a_string_of_as_many_characters_as_may_be_ends(grammars: Grammars, text:
 @pytest.mark.parametrize("text", ['{"name": "ab', '{"abcdef"', r'{"name": "abc\\'[:-1], '{"a": "abcd", "b": "'])
 def test_a_string_that_may_go_on_is_left_alone(grammars: Grammars, text: str) -> None:
     assert fine_after(grammars, text, Limits(characters=3)) is None
+
+
+def test_strings_that_together_are_too_long_end_after_a_few_characters(grammars: Grammars) -> None:
+    limits = Limits(characters=40, together=20)
+    assert fine_after(grammars, '["' + "a" * 21 + '", "' + "b" * (SHORT - 1), limits) is None
+    fine = fine_after(grammars, '["' + "a" * 21 + '", "' + "b" * SHORT, limits)
+    assert fine is not None
+    assert all(token.startswith(b'"') for token in fine)
 
 
 def test_an_escape_is_never_cut(grammars: Grammars) -> None:

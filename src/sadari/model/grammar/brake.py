@@ -13,6 +13,9 @@ from sadari.model.grammar.vocabulary import Vocabulary
 
 EXPONENT_DIGITS = 2
 
+SHORT = 16
+"""Characters of a string once all strings together have become too long."""
+
 _QUOTE, _BACKSLASH, _ZERO, _NINE = b'"\\09'
 _EXPONENTS, _SIGNS = b"eE", b"+-"
 
@@ -23,7 +26,7 @@ class Brake:
     def __init__(self, vocabulary: Vocabulary, limits: Limits) -> None:
         self._vocabulary, self._limits = vocabulary, limits
         self._in_string = self._is_escaped = False
-        self._length = 0
+        self._length = self._total = 0
         self._digits = limits.digits
 
     def take(self, data: bytes) -> None:
@@ -42,7 +45,8 @@ class Brake:
     def fine(self) -> NDArray[np.bool_] | None:
         """Which tokens go no further than they may, shape (V,); None if all."""
         if self._in_string:
-            return None if self._is_escaped or self._length < self._limits.characters else self._vocabulary.quotes
+            most = self._limits.characters if self._total < self._limits.together else min(SHORT, self._limits.characters)
+            return None if self._is_escaped or self._length < most else self._vocabulary.quotes
         room = self._digits - self._length
         return None if room >= self._vocabulary.most_digits else self._vocabulary.leading_digits <= room
 
@@ -51,4 +55,6 @@ class Brake:
             self._in_string, self._length, self._digits = False, 0, self._limits.digits
             return
         self._is_escaped = byte == _BACKSLASH and not self._is_escaped
-        self._length += byte & 0xC0 != 0x80  # the bytes within a character do not count
+        begins = byte & 0xC0 != 0x80  # the bytes within a character do not count
+        self._length += begins
+        self._total += begins

@@ -49,12 +49,14 @@ class Limits:
 
     Args:
         characters: Of a string, and of a key that the schema leaves open.
+        together: Characters of all strings of a value; beyond, each string ends after a few: lists of long strings have no end.
         digits: Of a number before its point, and after it; an exponent has two.
         items: Of an array, and entries of an object without declared properties.
         depth: Levels of a value that the schema leaves open, and turns of a schema that refers to itself.
     """
 
     characters: int = 512
+    together: int = 1536
     digits: int = 18
     items: int = 32
     depth: int = 4

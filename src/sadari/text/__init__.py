@@ -1,0 +1,1 @@
+"""What a text says, in Korean and English, without a dictionary. Knows nobody else of sadari."""

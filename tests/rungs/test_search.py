@@ -1,0 +1,82 @@
+"""Several parts are chosen together, cheaply, and each is told what it is worth."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sadari.rungs.search import Part, Search, _sampled, choose_jointly, rounds
+from sadari.types import Example, Message, Scorecard, System, Workshop
+
+VALIDATION = [Example(str(i), (Message("user", f"{i}?"),)) for i in range(160)]
+PARTS = (Part("shown", {"1": 1, "2": 2, "3": 3}), Part("order", {"plain": "", "reranked": "learned"}))
+
+
+def search(worth: Callable[[System], float], workdir: Path, **changes: Any) -> tuple[Search, list[tuple[str, int]]]:
+    asked: list[tuple[str, int]] = []
+
+    def evaluate(system: System, examples: Sequence[Example]) -> Scorecard:
+        asked.append((system.model, len(examples)))
+        right = worth(system)
+        scores = tuple(float(37 * i % 100 < 100 * right) for i in range(len(examples)))
+        return Scorecard("", "", tuple(e.id for e in examples), scores, (), (), (), (), 0, 0.0, 0.0, 0.0, 0.0)
+
+    def make(values: Sequence[Any]) -> System:
+        return System(" ".join(map(str, values)))
+
+    workshop = Workshop("", "ko", None, (), (), None, evaluate, None)  # type: ignore[arg-type]
+    return Search(PARTS, make, replace(workshop, **changes), 27, workdir), asked
+
+
+def test_parts_that_are_good_only_together_are_found(tmp_path: Path) -> None:
+    looked, _ = search(lambda system: 0.8 if system.model == "3 learned" else 0.4 if system.model == "1 " else 0.2, tmp_path)
+    best, notes = choose_jointly(looked, VALIDATION)
+    assert best.model == "3 learned"
+    assert "chosen on validation: shown 3, order reranked" in notes
+
+
+def test_each_part_is_told_what_is_lost_without_it(tmp_path: Path) -> None:
+    looked, _ = search(lambda system: 0.25 + 0.5 * ("3" in system.model), tmp_path)
+    notes = choose_jointly(looked, VALIDATION)[1]
+    assert [n for n in notes if "instead of" in n] == ["shown 3 instead of 1: +0.521 on 48 validation examples"]
+
+
+def test_the_simplest_of_equals_is_taken(tmp_path: Path) -> None:
+    looked, _ = search(lambda system: 0.5, tmp_path)
+    assert choose_jointly(looked, VALIDATION)[0].model == "1 "
+
+
+def test_few_examples_are_spent_on_what_is_bad(tmp_path: Path) -> None:
+    looked, asked = search(lambda system: 0.5 + 0.1 * ("3" in system.model), tmp_path)
+    choose_jointly(looked, VALIDATION)
+    assert Counter(n for _, n in asked if n != 48)[160] == 1
+    assert [model for model, n in asked if n == 160] == ["3 "]
+
+
+@pytest.mark.parametrize(
+    ("combinations", "examples", "expected"),
+    [(6, 160, [(6, 16), (2, 48), (1, 160)]), (1, 160, [(1, 160)]), (6, 10, [(6, 10)]), (27, 40, [(27, 16), (9, 40)])],
+)
+def test_a_third_goes_on_to_three_times_as_many(combinations: int, examples: int, expected: list[tuple[int, int]]) -> None:
+    assert rounds(combinations, examples) == expected
+
+
+def test_every_option_stands_in_as_many_trials_as_any_other() -> None:
+    parts = [Part("a", dict.fromkeys("123", 0)), Part("b", dict.fromkeys("xyz", 0)), Part("c", dict.fromkeys("pq", 0))]
+    drawn = _sampled(parts, 9, seed=0)
+    assert drawn[0] == ("1", "x", "p")
+    assert len(set(drawn)) == len(drawn) >= 7
+    for at in (0, 1):
+        assert max(Counter(choice[at] for choice in drawn).values()) <= 4
+
+
+def test_a_climb_that_goes_on_tries_as_many_as_before(tmp_path: Path) -> None:
+    looked, asked = search(lambda system: 0.5, tmp_path, time_budget_s=1e-6)
+    choose_jointly(looked, VALIDATION)
+    assert (tmp_path / "trials.json").read_text().strip() == "1"
+    again, later = search(lambda system: 0.5, tmp_path, time_budget_s=1e6)
+    choose_jointly(again, VALIDATION)
+    assert {model for model, _ in later} == {"1 "}
