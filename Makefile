@@ -5,7 +5,7 @@ READY := .venv/.installed
 # Test processes share two cores: one thread each is many times faster than two.
 TESTS := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
 
-.PHONY: setup demo quick test test-all check bench-evidence bench-real bench-training bench-generation bench-tools clean
+.PHONY: setup demo quick test test-all check bench-evidence bench-real bench-training bench-generation bench-ingestion bench-retrieval bench-retrieval-scale bench-tools clean
 
 setup: $(READY)
 
@@ -46,6 +46,9 @@ bench-training: setup
 # QUICK=1: fewer requests and a cut model, under 6 minutes. llama.cpp's side needs llama-cpp-python and gguf.
 bench-generation: setup
 	$(BIN)/python benchmarks/generation/run.py $(if $(QUICK),--quick)
+
+bench-ingestion: setup
+	$(BIN)/python benchmarks/ingestion/run.py
 
 bench-tools: setup
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/tools/run.py

@@ -34,7 +34,7 @@ def write_files(folder: Path, files: int, broken: int, seed: int = 0, *, large_b
     """`files` files of all formats in turn, `broken` of them broken, in three folders.
 
     Args:
-        large_bytes: Size of what the bombs unpack to, and of the text that is too large: it must exceed the limit that is loaded with.
+        large_bytes: Size of what the bombs unpack to, and of a text, which must exceed the limit that is loaded with.
     """
     dice = random.Random(seed)
     good: dict[str, str] = {}

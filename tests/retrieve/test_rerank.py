@@ -42,9 +42,10 @@ def test_the_kind_of_answer_is_looked_for_near_the_best_sentence() -> None:
     assert (with_date["date"], without["date"], with_date["place"]) == (0.5, -0.5, 0.0)
 
 
-def test_words_are_compared_by_their_beginnings() -> None:
-    held, _ = seen("정책을 바꾼", candidate("", "정책이 나왔다"), candidate("", "고양이"))
-    assert held["text_words"] == pytest.approx((2 / 3 + 0) / 2, abs=0.1)  # 정책을 by two of three syllables, 바꾼 not at all
+def test_morphemes_are_found_whatever_particle_follows() -> None:
+    held, wrong = seen("정책을 바꾼", candidate("", "정책이 나왔다"), candidate("", "고양이"))
+    assert held["text_morphemes"] > 0.3
+    assert wrong["text_morphemes"] == 0
 
 
 def test_numbers_are_whole() -> None:
@@ -75,7 +76,7 @@ def test_training_finds_the_signal_that_tells_right_from_wrong() -> None:
     reranker = train_reranker(some_judged(40))
     row = some_judged(60)[-1]
     assert reranker.scores(row.query, row.candidates).argmax() == 1
-    assert dict(zip(SIGNALS, reranker.weights, strict=True))["title"] > 0
+    assert dict(zip(SIGNALS, reranker.weights, strict=True))["title_share"] > 0
 
 
 def test_training_stays_near_the_weights_it_starts_with_if_told_so() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sadari.text.support import LEAST_SUPPORT, claims_anything, clauses_of, support_of
+from sadari.text.support import LEAST_SUPPORT, Support, best_support, claims_anything, clauses_of, support_of
 
 REFUND = "환불은 상품을 수령한 날부터 7일 이내에 고객센터로 신청합니다."
 
@@ -21,6 +21,9 @@ REFUND = "환불은 상품을 수령한 날부터 7일 이내에 고객센터로
         ("신선식품은 반품이 불가능합니다.", "신선식품은 반품할 수 없습니다."),
         ("단순 변심은 7일 이내에 가능합니다.", "단순 변심은 7일 이내에 가능하며, 신선식품은 반품할 수 없습니다."),
         ("아니요, 신선식품은 반품할 수 없습니다.", "신선식품은 반품할 수 없습니다."),
+        ("빈입니다.", "오스트리아의 수도는 빈이다."),
+        ("1910년입니다.", "1910년 8월 29일에 체결되었다."),
+        ("국왕은 펠리페 6세입니다.", "현재 국왕은 펠리페 6세다."),
         ("FastAPI는 Python 3.9 이상이 필요합니다.", "FastAPI를 쓰려면 Python 3.9 이상이 필요합니다."),
         ("Refunds are requested within 7 days.", "A refund is requested within 7 days of delivery."),
     ],
@@ -66,6 +69,14 @@ def test_words_may_stand_in_the_title() -> None:
     sentence, row = "프리미엄 요금제는 월 9,900원입니다.", "| 프리미엄 | 9,900원 |"
     assert support_of(sentence, row, around="요금제 안내\n| 요금제 | 월 요금 |").value == 1.0
     assert support_of(sentence, row).value < 1.0
+
+
+def test_of_equal_sources_the_one_that_says_it_itself_is_taken_and_a_title_alone_says_nothing() -> None:
+    sources = [("1912년에 태어났다.", "김일성"), ("김일성은 남침을 감행했다.", "김일성"), ("김일성이다.", "")]
+    assert best_support("김일성입니다.", sources) == (Support(1.0), 1)
+    assert best_support("김일성입니다.", sources[:1]) == (Support(0.0), -1)
+    assert best_support("7일입니다.", [("5일 이내", ""), ("7일 이내", "")]) == (Support(1.0), 1)
+    assert best_support("7일입니다.", [("5일 이내", "")]) == (Support(1.0, "number"), 0)
 
 
 def test_the_share_counts_syllables_that_stand_in_the_source() -> None:

@@ -83,7 +83,7 @@ def _source(what: Path) -> tuple[Path, Path]:
             raise ConfigError(
                 f"{what}: the task names no documents. Add `documents: FOLDER` to {TASK_FILE}, or name the folder here."
             )
-        return folder, resolve_path(config.documents, folder)
+        return folder, resolve_path(config.documents.path, folder)
     return (what if what.is_dir() else what.parent), what
 
 
@@ -120,7 +120,7 @@ def _preparation(embed: str | None) -> tuple["Preparation", int]:
 
     embedder = load_embedder(embed)
     preparation = Preparation(
-        chunk, lambda chunks: embedder.embed([f"{c.title}\n{c.text}" for c in chunks]), f"{name}, {embedder.name}"
+        chunk, lambda chunks: embedder.embed([f"{c.title}\n{c.header}\n{c.text}" for c in chunks]), f"{name}, {embedder.name}"
     )
     return preparation, embedder.dimensions
 

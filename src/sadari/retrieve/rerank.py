@@ -1,6 +1,6 @@
 """Put found chunks into a better order, by a closer look at each than an index can take.
 
-The learned reranker weighs some twenty signals of a question and a chunk: how much of the question stands in the title, in the
+The learned reranker weighs nineteen signals of a question and a chunk: how much of the question stands in the title, in the
 text, in one sentence, in one piece, and whether the kind of answer that is asked for (a date, a number, a reason) stands near. Its
 weights were learnt from Korean questions to encyclopedia passages, and can be learnt from a task's own (`train_reranker`). A
 cross-encoder is any folder of `transformers` with one score for a pair of texts.
@@ -31,6 +31,9 @@ LEARNED = "learned"
 WEIGHTS = "reranker.json"
 LEAST_QUESTIONS = 30
 """Fewer questions teach no weights that hold for others."""
+
+STEPS = 120
+"""Of training: more change nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,7 @@ class LearnedReranker:
         write_text(folder / WEIGHTS, json.dumps(rows, indent=1))
 
 
-def train_reranker(judged: Sequence[Judged], start: LearnedReranker | None = None, *, keep: float = 0.003) -> LearnedReranker:
+def train_reranker(judged: Sequence[Judged], start: LearnedReranker | None = None, *, keep: float = 0.02) -> LearnedReranker:
     """Weights that put the right chunk of each question first.
 
     Args:
@@ -165,15 +168,17 @@ def train_reranker(judged: Sequence[Judged], start: LearnedReranker | None = Non
 def _listwise(
     x: NDArray[np.float64], right: NDArray[np.float64], absent: NDArray[np.bool_], centre: NDArray[np.float64], keep: float
 ) -> NDArray[np.float64]:
-    """Weights with the least cross-entropy, by Adam on all questions at once; `x` has the shape (questions, candidates, signals)."""
+    """Weights with the least cross-entropy, by Adam on all questions at once; `x` is of shape (questions, candidates, signals)."""
     weights, first, second = centre.copy(), np.zeros(len(centre)), np.zeros(len(centre))
-    for step in range(1, 401):
-        scores = np.where(absent, -np.inf, x @ weights)
+    flat = x.reshape(-1, x.shape[-1])
+    for step in range(1, STEPS + 1):
+        scores = np.where(absent, -np.inf, (flat @ weights).reshape(absent.shape))
         shares = np.exp(scores - scores.max(axis=1, keepdims=True))
         shares /= shares.sum(axis=1, keepdims=True)
-        gradient = np.einsum("qn,qnf->f", shares - right, x) / len(x) + keep * (weights - centre)
+        gradient = (shares - right).reshape(-1) @ flat / len(x) + keep * (weights - centre)
         first, second = 0.9 * first + 0.1 * gradient, 0.99 * second + 0.01 * gradient**2
-        weights = weights - 0.05 * first / (1 - 0.9**step) / (np.sqrt(second / (1 - 0.99**step)) + 1e-8)
+        rate = 0.08 * (1 - 0.9 * step / STEPS)
+        weights = weights - rate * first / (1 - 0.9**step) / (np.sqrt(second / (1 - 0.99**step)) + 1e-8)
     return weights
 
 
@@ -191,9 +196,8 @@ def _read_weights(text: str, name: str) -> LearnedReranker:
 # --- signals -----------------------------------------------------------------------------------------------------------
 
 SIGNALS = (
-    "terms", "coverage", "rank", "cosine", "text", "text_trigrams", "text_words", "text_morphemes", "title", "title_morphemes",
-    "title_share", "title_in", "piece", "title_piece", "sentence", "sentence_title", "sentence_morphemes", "sentence_title_morphemes", "numbers", "kind_in_text", "kind_nearby", "length", "opens", "date", "number",
-    "reason", "person", "place",
+    "terms", "coverage", "cosine", "text", "text_morphemes", "title_share", "title_in", "piece", "title_piece", "sentence_title",
+    "sentence_morphemes", "sentence_title_morphemes", "numbers", "kind_nearby", "length", "date", "number", "reason", "person",
 )  # fmt: skip
 """What is looked at, in the order of the columns of `signals`."""
 
@@ -241,13 +245,12 @@ def signals(query: str, candidates: Sequence[Candidate]) -> NDArray[np.float64]:
     texts = [_Text(c.chunk.text) for c in candidates]
     titles = [_Text(c.chunk.title) for c in candidates]
     both = [f"{title.searched}\n{text.searched}" for title, text in zip(titles, texts, strict=True)]
-    pieces = question.bigrams, question.trigrams, question.beginnings, question.morphemes
-    asked = _Asked(question, *(_weigh(row, both) for row in pieces))
+    asked = _Asked(question, _weigh(question.bigrams, both), _weigh(question.morphemes, both))
     top = max((c.terms for c in candidates), default=0.0) or 1.0
     return np.array(
         [
-            [c.terms / top, c.coverage, 1 / place, c.cosine, *asked.of_chunk(title, text)]
-            for place, (c, title, text) in enumerate(zip(candidates, titles, texts, strict=True), 1)
+            [c.terms / top, c.coverage, c.cosine, *asked.of_chunk(title, text)]
+            for c, title, text in zip(candidates, titles, texts, strict=True)
         ]
     )
 
@@ -259,9 +262,7 @@ class _Question:
         self.words = _RUNS.findall(_ASKING.sub(" ", text))
         self.packed = "".join(self.words)
         self.searched = _searched(self.words)
-        self.bigrams = [*dict.fromkeys(gram for word in self.words for gram in _grams(word, 2))]
-        self.trigrams = [*dict.fromkeys(gram for word in self.words for gram in _grams(word, 3))]
-        self.beginnings = [_grams(word, 2)[0] for word in self.words]
+        self.bigrams = [*dict.fromkeys(gram for word in self.words for gram in _grams(word))]
         self.morphemes = [*dict.fromkeys(_morpheme(form) for form in morpheme_terms(text) if form not in _EMPTY)]
         self.numbers = [f" {word} " for word in self.words if word[0] < "a"]
 
@@ -280,7 +281,7 @@ class _Text:
 
     @cached_property
     def grams(self) -> list[str]:
-        return [*dict.fromkeys(gram for word in _RUNS.findall(self.text) for gram in _grams(word, 2))]
+        return [*dict.fromkeys(gram for word in _RUNS.findall(self.text) for gram in _grams(word))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,12 +307,10 @@ def _weigh(pieces: Sequence[str], texts: Sequence[str]) -> _Weighed:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A question, and how telling its bigrams, trigrams, beginnings of words and morphemes are."""
+    """A question, and how telling its bigrams and morphemes are."""
 
     question: _Question
     bigrams: _Weighed
-    trigrams: _Weighed
-    words: _Weighed
     morphemes: _Weighed
 
     def of_chunk(self, title: _Text, text: _Text) -> Iterator[float]:
@@ -319,63 +318,38 @@ class _Asked:
         q = self.question
         sentences = [text.text[start:end] for start, end in sentence_spans(text.text)] or [text.text]
         searched = [_searched(_RUNS.findall(sentence)) for sentence in sentences]
-        held = [self.bigrams.share_in(sentence) for sentence in searched]
-        best = int(np.argmax(held))
+        titled = [f"{sentence}\n{title.searched}" for sentence in searched]
+        best = max(range(len(searched)), key=lambda i: self.bigrams.share_in(searched[i]))
         nearby = " ".join(sentences[max(0, best - 1) : best + 2])
         yield self.bigrams.share_in(text.searched)
-        yield self.trigrams.share_in(text.searched)
-        yield self._words(text.searched)
         yield self.morphemes.share_in(text.searched)
-        yield self.bigrams.share_in(title.searched)
-        yield self.morphemes.share_in(title.searched)
         yield sum(gram in q.searched for gram in title.grams) / max(1, len(title.grams))
         yield float(bool(title.name) and title.name in q.packed)
         yield _longest_piece(q.packed, text.searched) / max(1, len(q.packed))
         yield _longest_piece(q.packed, title.searched) / max(1, len(q.packed))
-        yield max(held)
-        yield max(self.bigrams.share_in(f"{sentence}\n{title.searched}") for sentence in searched)
-        yield max(self.morphemes.share_in(sentence) for sentence in searched)
-        yield max(self.morphemes.share_in(f"{sentence}\n{title.searched}") for sentence in searched)
+        yield max(map(self.bigrams.share_in, titled))
+        yield max(map(self.morphemes.share_in, searched))
+        yield max(map(self.morphemes.share_in, titled))
         yield sum(number in text.searched for number in q.numbers) / max(1, len(q.numbers))
-        yield _mean([_SAID[kind].search(text.text) is not None for kind in q.kinds])
-        yield _mean([_SAID[kind].search(nearby) is not None for kind in q.kinds])
-        yield float(np.log(max(20, len(text.text))))
-        yield float(bool(title.name) and text.searched.partition("\n")[2].startswith(title.name))
-        for kind, said in _SAID.items():
-            yield (0.5 if said.search(nearby) else -0.5) if kind in q.kinds else 0.0
-
-    def _words(self, text: str) -> float:
-        """How much of the beginning of each word stands in the text: particles and endings come last."""
-        total = float(self.words.sum())
-        return (
-            sum(w * _beginning(word, text) for w, word in zip(self.words, self.question.words, strict=True)) / total
-            if total
-            else 0.0
-        )
+        yield sum(_SAID[kind].search(nearby) is not None for kind in q.kinds) / len(q.kinds) if q.kinds else 0.5
+        yield log(max(20, len(text.text)))
+        for kind in ("date", "number", "reason", "person"):
+            yield (0.5 if _SAID[kind].search(nearby) else -0.5) if kind in q.kinds else 0.0
 
 
 def _morpheme(form: str) -> str:
-    return _grams(form, 2)[0] if form[0] <= "z" else form
+    return _grams(form)[0] if form[0] <= "z" else form
 
 
 def _searched(words: Sequence[str]) -> str:
     return f" {' '.join(words)} \n{''.join(words)}"
 
 
-def _grams(word: str, n: int) -> list[str]:
-    """What stands for a word of one script in a text with spaces: of Latin ones the beginning, of numbers the whole."""
+def _grams(word: str) -> list[str]:
+    """What stands for a word of one script in a text with spaces: of Latin ones the beginning, of numbers the whole, else bigrams."""
     if word[0] <= "z":
         return [f" {word} " if word[0] < "a" else f" {word[:_STEM]}"]
-    return [word[i : i + n] for i in range(len(word) - n + 1)] or ([word] if n == 2 else [])
-
-
-def _beginning(word: str, text: str) -> float:
-    if word[0] <= "z":
-        return float(_grams(word, 2)[0] in text)
-    length = len(word)
-    while length > 1 and word[:length] not in text:
-        length -= 1
-    return length / len(word) if length > 1 or word == word[:1] in text else 0.0
+    return [word[i : i + 2] for i in range(len(word) - 1)] or [word]
 
 
 def _longest_piece(question: str, text: str) -> int:
@@ -387,10 +361,6 @@ def _longest_piece(question: str, text: str) -> int:
         else:
             start += 1
     return best
-
-
-def _mean(said: Sequence[bool]) -> float:
-    return sum(said) / len(said) if said else 0.5
 
 
 # --- a cross-encoder ---------------------------------------------------------------------------------------------------

@@ -14,8 +14,9 @@ from sadari.retrieve.store.seam import EVERYONE
 from sadari.retrieve.terms import Terms, chunk_terms, query_terms
 from sadari.types import Chunk, Found, Reader
 
-DEPTH = 50
-"""Chunks taken from each ranking before they are fused or reranked."""
+DEPTH = 30
+"""Chunks taken from each ranking before they are fused, and chunks that are reranked. Of 885 training questions of ko-wiki-qa, 96 %
+have their answer there; 50 would have 97 %, and take longer in proportion."""
 
 RANK_OFFSET = 60
 """Of reciprocal ranks: the higher, the less the first places count."""
@@ -66,8 +67,8 @@ class Searcher:
             raise ValueError("A search needs words or vectors. Give an embedder, or terms other than none.")
         if embedder is not None and embedder.dimensions != store.dimensions:
             raise ValueError(
-                f"The store holds vectors of {store.dimensions} numbers, but {embedder.name} makes {embedder.dimensions}. Index the "
-                "documents again with this embedder."
+                f"The store holds vectors of {store.dimensions} numbers, but {embedder.name} makes {embedder.dimensions}. "
+                "Index the documents again with this embedder."
             )
         self._store, self._embedder, self._fusion, self._reranker = store, embedder, fusion, reranker
         self._terms_of = None if terms == "none" else query_terms(terms)
@@ -77,7 +78,7 @@ class Searcher:
         """The best `k` chunks that the reader may see, best first; `coverage` is the share of the question's words in each."""
         if self._embedder is None and self._reranker is None and self._terms_of is not None:
             return self._store.by_terms(self._terms_of(query), k, reader)
-        candidates = self.candidates(query, max(k, DEPTH), reader)
+        candidates = self.candidates(query, max(k, DEPTH), reader)[: max(k, DEPTH)]
         if self._reranker is None or not candidates:
             return [Found(c.chunk, c.fused, c.coverage) for c in candidates[:k]]
         scores = self._reranker.scores(query, candidates)
@@ -111,7 +112,7 @@ class Searcher:
 
         Questions for which nothing right is found are left out.
         """
-        rows = [(query, self.candidates(query), is_right) for query, is_right in questions]
+        rows = [(query, self.candidates(query)[:DEPTH], is_right) for query, is_right in questions]
         judged = [Judged(query, tuple(found), tuple(is_right(c.chunk) for c in found)) for query, found, is_right in rows]
         return [row for row in judged if any(row.right)]
 

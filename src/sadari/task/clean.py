@@ -16,7 +16,7 @@ import yaml
 from sadari.errors import ConfigError, DataError, LeakError
 from sadari.files import whole_folder, write_text
 from sadari.task.config import TASK_FILE, LeaksConfig, TaskConfig, load_config, task_file
-from sadari.task.documents import load_documents
+from sadari.task.documents import read_documents
 from sadari.task.duplicates import NearIndex, question_text
 from sadari.task.files import read_text, resolve_path
 from sadari.task.findings import INVISIBLE
@@ -259,7 +259,7 @@ def clean_task(path: Path, out: Path, options: CleanOptions = CleanOptions()) ->
     folder = file.parent.resolve()
     out = out.resolve()
     _check_out(out, config, folder)
-    documents = load_documents(resolve_path(config.documents, folder), folder=folder) if config.documents else ()
+    documents, _ = read_documents(config.documents, folder)
     splits, broken = _read(config, folder)
     cleaned = clean_rows(splits, documents, options, language=config.answer_language, leaks=config.leaks)
     read = {name: count + sum(change.split == name for change in broken) for name, count in cleaned.read.items()}
@@ -288,7 +288,7 @@ def write_mapping(path: Path, mapping: Mapping[str, str]) -> None:
 def _check_out(out: Path, config: TaskConfig, folder: Path) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"{out} exists. The clean rows go to a new folder: name another one with --out, or remove it.")
-    pages = resolve_path(config.documents, folder).resolve() if config.documents else None
+    pages = resolve_path(config.documents.path, folder).resolve() if config.documents else None
     if pages is not None and (out == pages or pages in out.parents):
         raise ConfigError(f"{out} lies in the documents of the task, which would then read it. Name a folder beside the task.")
 
@@ -339,7 +339,9 @@ def _cut(rows: Sequence[Row], config: TaskConfig) -> tuple[tuple[Row, ...], tupl
 def _write_documents(cleaned: Cleaned, config: TaskConfig, folder: Path, draft: Path) -> None:
     if not cleaned.documents or config.documents is None:
         return
-    if resolve_path(config.documents, folder).is_file():
+    # Text does not go under the name of a PDF, and who may read what is kept.
+    is_plain = all(d.id.endswith((".md", ".markdown", ".txt")) and not (d.access or d.metadata) for d in cleaned.documents)
+    if resolve_path(config.documents.path, folder).is_file() or not is_plain:
         write_documents(draft / "documents.jsonl", cleaned.documents)
         return
     for document in cleaned.documents:

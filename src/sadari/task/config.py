@@ -239,6 +239,23 @@ class LeaksConfig(_Options):
         return {"exact": value} if isinstance(value, str) else value
 
 
+class DocumentsConfig(_Options):
+    """What answers are looked up in."""
+
+    path: str = Field(min_length=1, description="Folder, file or archive; Markdown, PDF, Office, HWP and more.")
+    bad_files: Literal["stop", "skip"] = Field(
+        default="stop", description="A file that cannot be read: stop, or go on without it and say so."
+    )
+    access: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict, description="Labels by pattern of file names; who holds none of a file's labels never sees it."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_path(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
+
+
 class TaskConfig(_Options):
     """A task, as written in `sadari.yaml`; only `goal` and `examples` are needed."""
 
@@ -251,7 +268,7 @@ class TaskConfig(_Options):
     language: Literal["ko", "en"] | None = Field(
         default=None, description="Language of the answers; found from the goal if not given."
     )
-    documents: str | None = Field(default=None, description="Folder of Markdown and text files that answers are looked up in.")
+    documents: DocumentsConfig | None = Field(default=None, description="Folder of files that answers are looked up in.")
     tools: tuple[ToolDeclaration, ...] = Field(
         default=(), description="Tools: names such as calculator, or entries such as {sql: data/shop.db}."
     )

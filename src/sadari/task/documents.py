@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sadari.errors import DataError
+from sadari.task.config import DocumentsConfig
+from sadari.task.files import resolve_path
 from sadari.types import Document
 
 if TYPE_CHECKING:
@@ -25,6 +27,26 @@ def load_documents(path: Path, *, folder: Path | None = None) -> tuple[Document,
     if loaded.faults:
         raise DataError([str(fault) for fault in loaded.faults])
     return loaded.documents
+
+
+def read_documents(config: DocumentsConfig | None, folder: Path) -> tuple[tuple[Document, ...], tuple[str, ...]]:
+    """The documents of a task, and a note for each file that was left out because the task says to go on without it.
+
+    Args:
+        folder: Where the task file is.
+
+    Raises:
+        DataError: If there is no document, or one cannot be read and the task does not say to go on.
+    """
+    if config is None:
+        return (), ()
+    from sadari.retrieve.load import Options
+
+    loaded = load_all(resolve_path(config.path, folder), options=Options(access=config.access, folder=folder))
+    faults = tuple(str(fault) for fault in loaded.faults)
+    if faults and (config.bad_files == "stop" or not loaded.documents):
+        raise DataError(list(faults))
+    return loaded.documents, tuple(f"left out: {fault}" for fault in faults)
 
 
 def load_all(sources: "Source | Iterable[Source]", *, folder: Path | None = None, options: "Options | None" = None) -> "Loaded":

@@ -20,7 +20,7 @@ from sadari.task.config import (
     load_config,
     task_file,
 )
-from sadari.task.documents import load_documents
+from sadari.task.documents import read_documents
 from sadari.task.files import resolve_path
 from sadari.task.labels import distinct_references, label_set
 from sadari.task.leaks import check_leaks, find_twins
@@ -112,7 +112,7 @@ def load_task(path: Path | str, overrides: Mapping[str, Any] | None = None) -> T
     """
     config = load_config(Path(path), overrides)
     folder = task_file(Path(path)).parent.resolve()
-    documents, problems = _read_documents(config, folder)
+    documents, left_out, problems = _read_documents(config, folder)
     rows = _read_splits(config, folder)
     rows = _place_spans(rows, documents)
     rows = replace(rows, problems=(*rows.problems, *_unknown_labels(rows, config)))
@@ -148,7 +148,7 @@ def load_task(path: Path | str, overrides: Mapping[str, Any] | None = None) -> T
         seed=config.seed,
         folder=folder,
         config=config,
-        notes=(*rows.notes, *notes),
+        notes=(*left_out, *rows.notes, *notes),
         sources={row.example.id: row.where for split in rows.splits.values() for row in split},
         dropped_train=rows.dropped,
         fingerprint=_fingerprint(config, examples, documents),
@@ -162,13 +162,12 @@ def located(model: str, folder: Path) -> str:
     return f"{kind}{colon}{beside}" if kind in ("", "scripted", "llamacpp") and model != "mini" and beside.exists() else model
 
 
-def _read_documents(config: TaskConfig, folder: Path) -> tuple[tuple[Document, ...], tuple[str, ...]]:
-    if config.documents is None:
-        return (), ()
+def _read_documents(config: TaskConfig, folder: Path) -> tuple[tuple[Document, ...], tuple[str, ...], tuple[str, ...]]:
+    """Documents, notes on what was left out, and problems, which are told with those of the rows."""
     try:
-        return load_documents(resolve_path(config.documents, folder), folder=folder), ()
+        return (*read_documents(config.documents, folder), ())
     except DataError as error:
-        return (), error.problems
+        return (), (), error.problems
 
 
 def _read_splits(config: TaskConfig, folder: Path) -> _Rows:
@@ -361,5 +360,7 @@ def _find_labels(rows: _Rows, config: TaskConfig) -> tuple[tuple[str, ...], list
 
 def _fingerprint(config: TaskConfig, examples: Mapping[str, Sequence[Example]], documents: Sequence[Document]) -> str:
     digest = hashlib.sha256(config.model_dump_json().encode("utf-8"))
-    digest.update(to_json({"examples": dict(examples), "documents": documents}))
+    # A fresh checkout gives files another time of change; what they say is the same.
+    undated = [replace(document, date="") for document in documents]
+    digest.update(to_json({"examples": dict(examples), "documents": undated}))
     return digest.hexdigest()[:16]

@@ -19,8 +19,12 @@ def write_examples(path: Path, examples: Iterable[Example]) -> None:
 
 
 def write_documents(path: Path, documents: Sequence[Document]) -> None:
-    """Write documents as JSONL with `id`, `title` and `text`, one a line."""
-    rows = ({"id": document.id, "title": document.title, "text": document.text} for document in documents)
+    """Write documents as JSONL, one a line: `id`, `title`, `text`, and of `date`, `access` and `metadata` what there is."""
+    rows = (
+        {"id": d.id, "title": d.title, "text": d.text}
+        | {name: value for name, value in (("date", d.date), ("access", d.access), ("metadata", dict(d.metadata))) if value}
+        for d in documents
+    )
     write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 

@@ -48,7 +48,7 @@ def support_of(sentence: str, source: str, *, around: str = "", asked: str = "")
         around: What the source is read with: its title, the head of its table.
         asked: The question. Its words are no claims of the answer, nor are its numbers, unless the source has others of the kind.
     """
-    return Support(_share(sentence, source, around, asked), _conflict(sentence, source, around, asked))
+    return Support(_shares(sentence, source, around, asked)[0], _conflict(sentence, source, around, asked))
 
 
 def best_support(sentence: str, sources: Sequence[tuple[str, str]], asked: str = "") -> tuple[Support, int]:
@@ -60,12 +60,12 @@ def best_support(sentence: str, sources: Sequence[tuple[str, str]], asked: str =
     Returns:
         No support, and -1, if no source has anything of the sentence.
     """
-    shares = [_share(sentence, source, around, asked) for source, around in sources]
+    shares = [_shares(sentence, source, around, asked) for source, around in sources]
     closest: tuple[Support, int] = (Support(0.0), -1)
-    for place in sorted(range(len(sources)), key=lambda i: -shares[i]):
-        if shares[place] == 0:
+    for place in sorted(range(len(sources)), key=lambda i: shares[i], reverse=True):  # stable: of equal ones the first stays first
+        if shares[place][0] == 0:
             break
-        support = Support(shares[place], _conflict(sentence, *sources[place], asked))
+        support = Support(shares[place][0], _conflict(sentence, *sources[place], asked))
         if not support.conflict:
             return support, place
         closest = closest if closest[1] >= 0 else (support, place)
@@ -113,6 +113,9 @@ _FUNCTION_WORDS = """
 그러면 다만 고객 고객님 저희 우리 이것 그것 여기 거기 문서 답변 질문 내용 안내 문의 사항 정도 이상 이하 이내 이후
 이전 가능 필요 사용 있습니다 없습니다
 """
+_SMALL = frozenset(
+    "수것등및후전때이그저더또각약안내중곳점바줄데씨님한두세네예단총매본첫뒤앞위밑옆간별식용쪽잘꼭왜는은가를을의에도로과와"
+)
 _LITTLE, _FUNCTION = frozenset(_LITTLE_WORDS.split()), frozenset(_FUNCTION_WORDS.split())
 _COURTESY = re.compile(
     r"(?:네|예|아니요|아니오|아뇨|안녕하세요|안녕하십니까|반갑습니다|감사합니다|고맙습니다|죄송합니다|(?:네|예), ?고객님"
@@ -123,6 +126,12 @@ _COURTESY = re.compile(
     r"|yes|no|hello|hi|sure|of course|certainly|thank you(?: for [a-z ]{3,40})?|thanks|sorry|i hope this helps|you're welcome"
     r"|(?:please )?(?:let me know|feel free to (?:ask|contact us)) if you (?:have|need) (?:any )?[a-z ]{3,40})[.!, ]*",
     re.IGNORECASE,
+)
+
+
+_NOUN_OF_GRAMMAR = re.compile(
+    r"(?![하해했할한합히되돼됐될된됩있이인일입임시십])[가-힣](?![다요까고며는은을를의에로도과와한할해된될던서지면든])[가-힣]"
+    r"(?:입니다|이다|예요|였습니다|에서|에게|까지|부터|[의은는이가을를로와과도에])?"
 )
 
 
@@ -168,7 +177,10 @@ def _words(text: str) -> tuple[_Word, ...]:
 def _weight(token: str) -> int:
     if not _HANGUL.match(token):
         return 0 if token.lower() in _LITTLE else 2
-    return 0 if len(token) == 1 or token in _FUNCTION else len(token.rstrip(_GRAMMAR))
+    if token in _FUNCTION or token in _SMALL:
+        return 0
+    # 로마 and 가야 are made of such syllables too, and are no endings.
+    return len(token.rstrip(_GRAMMAR)) or (2 if _NOUN_OF_GRAMMAR.fullmatch(token) else int(len(token) == 1))
 
 
 @lru_cache(4096)
@@ -176,51 +188,68 @@ def _numbers(text: str) -> tuple[str, ...]:
     return tuple(numbers_in(text))
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a text holds: pairs of syllables that follow each other, spaces or not; syllables that begin words; other words."""
+
+    pairs: frozenset[str]
+    starts: frozenset[str]
+    others: frozenset[str]
+
+
 @lru_cache(4096)
-def _known(text: str) -> tuple[frozenset[str], frozenset[str]]:
-    """Pairs of syllables that follow each other, spaces or not, and the words in other letters."""
-    words = _words(text)
-    run = "".join(word.text for word in words if word.is_hangul)
-    others = frozenset(part for word in words if not word.is_hangul for part in (word.text.lower(), *_parts(word.text.lower())))
-    return frozenset(run[i : i + 2] for i in range(len(run) - 1)), others
+def _known(text: str) -> _Known:
+    hangul = [word.text for word in _words(text) if word.is_hangul]
+    run = "".join(hangul)
+    others = [word.text.lower() for word in _words(text) if not word.is_hangul]
+    return _Known(
+        frozenset(run[i : i + 2] for i in range(len(run) - 1)),
+        frozenset(word[0] for word in hangul),
+        frozenset(part for word in others for part in (word, *_parts(word))),
+    )
 
 
 def _parts(word: str) -> list[str]:
     return re.split(r"[-._/]", word)
 
 
-def _share(sentence: str, source: str, around: str, asked: str) -> float:
-    """Share of the claimed syllables that stand in the source; of words that the question does not hold, if there are any."""
+def _shares(sentence: str, source: str, around: str, asked: str) -> tuple[float, float]:
+    """Share of the claimed syllables that stand in the source or around it, and in the source alone.
+
+    What the question holds too is left out of the first, unless nothing else is claimed.
+    """
     if sentence == source:
-        return 1.0
-    said = weighed = said_anew = weighed_anew = 0.0
+        return 1.0, 1.0
+    own = said = weighed = said_anew = weighed_anew = 0
     for word in _words(sentence):
-        held, length = max((_held(word, text) for text in (source, around)), key=lambda part: part[0] / max(1, part[1]))
-        said, weighed = said + held, weighed + length
+        parts = _held(word, source), _held(word, around)
+        held, length = max(parts, key=lambda part: part[0] / max(1, part[1]))
+        own, said, weighed = own + parts[0][0], said + held, weighed + length
         if _held(word, asked)[0] == 0:
             said_anew, weighed_anew = said_anew + held, weighed_anew + length
-    if weighed_anew:
-        return said_anew / weighed_anew
-    if weighed:
-        return said / weighed
-    return float(bool(_numbers(sentence)))
+    has_numbers = bool(_numbers(sentence))
+    if not weighed:
+        return float(has_numbers), float(has_numbers)
+    if not own and not has_numbers:
+        return 0.0, 0.0  # a title alone says nothing
+    return said_anew / weighed_anew if weighed_anew else said / weighed, min(1.0, own / weighed)
 
 
 def _held(word: _Word, text: str) -> tuple[int, int]:
     """Of the syllables of a word that may claim something, how many stand in `text`, and how many there are."""
-    pairs, others = _known(text)
+    known = _known(text)
     if not word.weight:
         return 0, 0
     if not word.is_hangul:
-        return (word.weight if _is_among(word.text.lower(), others) else 0), word.weight
+        return (word.weight if _is_among(word.text.lower(), known.others) else 0), word.weight
     stands = [False] * len(word.text)
     for i in range(len(word.text) - 1):
-        if word.text[i : i + 2] in pairs:
+        if word.text[i : i + 2] in known.pairs:
             stands[i] = stands[i + 1] = True
     last = max((i for i, does in enumerate(stands) if does), default=-1)
-    tail = len(word.text[last + 1 :].rstrip(_GRAMMAR))
-    length = last + 1 + tail if last >= 0 else word.weight
-    return sum(stands), length
+    if last < 0:
+        return int(word.weight == 1 and word.text[0] in known.starts), word.weight
+    return sum(stands), last + 1 + len(word.text[last + 1 :].rstrip(_GRAMMAR))
 
 
 def _is_among(word: str, others: frozenset[str]) -> bool:
@@ -291,7 +320,20 @@ def _has_other_numbers(sentence: str, source: str, around: str, asked: str) -> b
     kinds = {_kind(number) for number in _numbers(source)}
     excused = _numbers(asked)
     return any(
-        not is_supported(number, known) and not (is_supported(number, excused) and _kind(number) not in kinds) for number in said
+        not _is_said(number, known, source) and not (is_supported(number, excused) and _kind(number) not in kinds)
+        for number in said
+    )
+
+
+def _is_said(number: str, known: Sequence[str], source: str) -> bool:
+    """Whether a number is supported; also a bare year by a date, and one with its unit by one whose unit was not read: 6세다."""
+    if is_supported(number, known) or (re.fullmatch(r"[12]\d{3}", number) and is_supported(f"{number}년", known)):
+        return True
+    counted = re.fullmatch(r"([\d.]+)(\D+)", number)
+    return (
+        counted is not None
+        and counted[1] in known
+        and re.search(rf"(?<![\d.,]){re.escape(counted[1])}\s?{re.escape(counted[2])}", compared(source)) is not None
     )
 
 
@@ -328,11 +370,11 @@ def _negated(text: str) -> list[_Word | None]:
 def _about(sentence: str, source: str, around: str) -> str:
     """The shortest run of clauses of the source that says as much of the sentence as all of it."""
     clauses = clauses_of(source)
-    whole = _share(sentence, source, around, "")
+    whole = _shares(sentence, source, around, "")[0]
     for length in range(1, len(clauses)):
         for first in range(len(clauses) - length + 1):
             run = " ".join(clauses[first : first + length])
-            if _share(sentence, run, around, "") >= whole and not _has_other_numbers(sentence, run, around, ""):
+            if _shares(sentence, run, around, "")[0] >= whole and not _has_other_numbers(sentence, run, around, ""):
                 return run
     return source
 
@@ -377,5 +419,5 @@ def _has_coda(syllable: str) -> bool:
 
 
 def _holds_all(name: str, text: str) -> bool:
-    pairs, _ = _known(text)
+    pairs = _known(text).pairs
     return all(name[i : i + 2] in pairs for i in range(len(name) - 1))

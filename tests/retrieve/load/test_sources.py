@@ -55,20 +55,32 @@ def test_links_out_of_the_folder_are_not_followed_and_links_inside_are_read(shop
     assert ids(loaded) == ["again.md", "sub/환불.md", "배송.md"]
     assert [fault.source for fault in loaded.faults] == ["docs/faq", "docs/link.md"]
     assert all("outside of the folder" in fault.reason for fault in loaded.faults)
+    assert ids(load_all(f"{shop}/docs/*/배송.md")) == []
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_without_permission_is_named(shop: Path) -> None:
+def test_a_link_that_leads_to_itself_is_named(shop: Path) -> None:
+    os.symlink("loop.md", shop / "docs" / "loop.md")
+    assert "broken link" in load_all(shop / "docs").faults[0].reason
+
+
+def test_files_and_folders_without_permission_are_named(shop: Path) -> None:
     (shop / "docs" / "배송.md").chmod(0)
-    assert "cannot be read (Permission denied)" in load_all(shop / "docs").faults[0].reason
+    if os.access(shop / "docs" / "배송.md", os.R_OK):
+        pytest.skip("this user may read everything")
+    (shop / "docs" / "sub").chmod(0)
+    loaded = load_all(shop / "docs", Options(folder=shop))
+    (shop / "docs" / "sub").chmod(0o700)
+    assert [fault.source for fault in loaded.faults] == ["docs/sub", "docs/배송.md"]
+    assert all("Permission denied" in fault.reason for fault in loaded.faults)
 
 
 def test_labels_come_from_the_last_pattern_that_holds_the_document(tmp_path: Path) -> None:
     (tmp_path / "hr").mkdir()
     (tmp_path / "hr" / "pay.md").write_text("---\naccess: [everyone]\n---\n연봉")
     (tmp_path / "open.md").write_text("---\naccess: [staff]\n---\n공지")
-    labels = {d.id: d.access for d in load_all(tmp_path, Options(access={"*.txt": ("x",), "hr": ("hr", "chief")})).documents}
-    assert labels == {"hr/pay.md": ("hr", "chief"), "open.md": ("staff",)}
+    loaded = load_all(tmp_path, Options(access={"*.txt": ("x",), "*": ("staff",), "hr/": ("hr", "chief")}))
+    assert {d.id: d.access for d in loaded.documents} == {"hr/pay.md": ("hr", "chief"), "open.md": ("staff",)}
+    assert [str(fault)[:40] for fault in loaded.faults] == ["access: *.txt: matches no document. Patt"]
 
 
 def test_labels_of_an_archive_hold_for_its_members(tmp_path: Path, files) -> None:

@@ -1,6 +1,6 @@
 """Hangul documents: HWPX (zip and XML, by the standard library) and HWP 5 (an OLE file, through `olefile`).
 
-Not covered: footnotes' places, formulas, pictures, headers that repeat on every page.
+Not covered: the places of footnotes, formulas, pictures; of HWPX, headers and footers of pages.
 
 Source:
     Hancom, "HWP Document File Formats 5.0" (revision 1.3) for the records of HWP 5; KS X 6101 (OWPML) for HWPX.
@@ -94,7 +94,7 @@ def _inside(element: Element) -> Iterator[Element]:
     for child in element:
         if _local(child) in ("tbl", "subList"):
             yield child
-        elif _local(child) not in ("t", "secPr"):
+        elif _local(child) not in ("t", "secPr", "header", "footer"):
             yield from _inside(child)
 
 

@@ -8,7 +8,7 @@ code runs in this process. Not covered: files that change while they are read.
 
 import base64
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -18,7 +18,7 @@ from sadari.retrieve.load.isolation import Worker
 from sadari.retrieve.load.kinds import HEAD_BYTES, SUFFIXES, suffix_of
 from sadari.retrieve.load.limits import Limits, megabytes
 from sadari.retrieve.load.parse import PLAIN, parse
-from sadari.retrieve.load.parsed import Parsed, UnreadableError, clean, join_pages
+from sadari.retrieve.load.parsed import Parsed, UnreadableError, clean, compose, join_pages
 from sadari.retrieve.load.rows import read_rows
 from sadari.retrieve.load.sources import Fault, Item, Skipped, Source, find_items
 from sadari.types import Document
@@ -86,6 +86,7 @@ def load(sources: Source | Iterable[Source], options: Options = Options()) -> It
     """
     named = [sources] if isinstance(sources, Source) else list(sources)
     taken: set[str] = set()
+    unused = set(options.access)
     with Worker(options.limits) as worker:
         for item in find_items(named, options.folder, options.hosts, options.limits):
             for found in [item] if isinstance(item, Fault | Skipped) else _read(item, options, worker):
@@ -95,9 +96,11 @@ def load(sources: Source | Iterable[Source], options: Options = Options()) -> It
                         yield Fault(shown, f'id: "{document.id}" stands twice. Give each document its own id.')
                         continue
                     taken.add(document.id)
-                    yield _labelled(document, options.access)
+                    yield _labelled(document, options.access, unused)
                 else:
                     yield found
+    for pattern in sorted(unused):  # what was to be closed may stand open under another id
+        yield Fault(f"access: {pattern}", "matches no document. Patterns match ids such as `hr/pay.md`; mend it or leave it out.")
 
 
 def _read(item: Item, options: Options, worker: Worker) -> Iterator[tuple[str, Document] | Fault]:
@@ -174,8 +177,7 @@ def _with_pictures(
         if not pages[at].strip():
             faults.append(Fault(place, reply.get("fault") or "no text: the OCR hook found none."))
     text, starts = join_pages(pages)
-    fields = {name: getattr(parsed, name) for name in ("title", "date", "access", "metadata", "inner", "unread", "pictures")}
-    return Parsed(text=text, pages=starts, **fields), faults
+    return replace(parsed, text=text, pages=starts), faults
 
 
 def _document(item: Item, parsed: Parsed) -> Document:
@@ -185,14 +187,13 @@ def _document(item: Item, parsed: Parsed) -> Document:
     )
 
 
-def _labelled(document: Document, access: Mapping[str, Sequence[str]]) -> Document:
-    """With the labels of the last pattern that matches the document or what it lies in."""
+def _labelled(document: Document, access: Mapping[str, Sequence[str]], unused: set[str]) -> Document:
+    """With the labels of the last pattern that matches the document or what it lies in; what matches is no longer unused."""
     parts = document.id.split("/")
     places = ["/".join(parts[: count + 1]) for count in range(len(parts))]
     labels = document.access
     for pattern, given in access.items():
-        if any(fnmatchcase(place, pattern.rstrip("/")) for place in places):
+        if any(fnmatchcase(place, compose(pattern).rstrip("/")) for place in places):
             labels = (given,) if isinstance(given, str) else tuple(given)
-    if labels == document.access:
-        return document
-    return Document(document.id, document.title, document.text, document.pages, document.date, labels, document.metadata)
+            unused.discard(pattern)
+    return replace(document, access=labels)

@@ -13,6 +13,7 @@ from sadari.retrieve.load.office import too_long
 from sadari.retrieve.load.parsed import Parsed, UnreadableError, clean, iso_date, join_pages
 
 _PROGRAM_TITLE = re.compile(r"\.(docx?|hwpx?|pptx?|xlsx?|indd|tmp)$|^(untitled|제목 없음|microsoft )", re.IGNORECASE)
+_LETTER = re.compile(r"[^\W\d_]")
 _HEADING_SCALE = 1.15
 _HEADING_CHARS = 80
 _PASSWORD = "password"
@@ -118,18 +119,16 @@ def _page_text(page: Any, titles: dict[str, int]) -> str:
     out = []
     for raw, size in zip(lines, sizes, strict=True):
         line = raw.strip()
-        level = titles.get("".join(clean(line).split()), 0)
-        if (
-            not level
-            and body
-            and size >= _HEADING_SCALE * body
-            and 1 < len(line) <= _HEADING_CHARS
-            and re.search(r"[^\W\d_]", line)
-        ):
-            level = 2
+        level = titles.get("".join(clean(line).split()), 0) or 2 * _is_heading(line, size, body)
         out.append(f"\n{'#' * min(level, 6)} {line}\n" if level and line else line)
     textpage.close()
     return "\n".join(out)
+
+
+def _is_heading(line: str, size: float, body: float) -> bool:
+    """Whether a line in larger letters than the body's reads like a heading, not like a lone number or a line of the contents."""
+    is_large = bool(body) and size >= _HEADING_SCALE * body
+    return is_large and 1 < len(line) <= _HEADING_CHARS and _LETTER.search(line) is not None and ". . ." not in line
 
 
 def _line_sizes(textpage: Any, lines: list[str]) -> list[float]:

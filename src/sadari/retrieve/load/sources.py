@@ -96,13 +96,13 @@ def find_items(
 def _on_disk(source: str | Path, folder: Path | None, is_alone: bool) -> Iterator[Item | Fault | Skipped]:
     path = Path(source)
     shown = _shown(path, folder)
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike the methods of Path these never raise
         prefix = "" if is_alone else f"{compose(path.resolve().name)}/"
         items = list(_walk(path, "" if shown == "." else f"{shown.rstrip('/')}/", prefix))
         yield from items
         if all(isinstance(item, Skipped) for item in items):
             yield Fault(shown, f"holds no document. Put {READ} files there, or leave `documents` out.")
-    elif path.exists():
+    elif os.path.exists(path):
         yield _item(path, compose(path.name), shown, is_named=True)
     elif glob.has_magic(str(source)):
         yield from _globbed(str(source), shown, folder)
@@ -134,11 +134,11 @@ def _walk(root: Path, shown: str, prefix: str) -> Iterator[Item | Fault | Skippe
 
 
 def _checked(path: Path, root: Path, name: str, shown: str) -> Item | Fault | Skipped:
-    if path.is_symlink() and not path.resolve().is_relative_to(root):
+    if not Path(os.path.realpath(path)).is_relative_to(root):  # a pattern may have followed a folder that is a link
         return Fault(shown, "is a link to something outside of the folder, which is not followed. Copy it there.")
-    if path.is_symlink() and path.is_dir():
+    if os.path.islink(path) and os.path.isdir(path):
         return Skipped(shown)  # it is read where it lies
-    if not path.is_file():
+    if not os.path.isfile(path):
         return Fault(shown, "is no regular file, or a broken link. Delete it.")
     try:
         with path.open("rb") as file:
@@ -153,7 +153,7 @@ def _globbed(pattern: str, shown: str, folder: Path | None) -> Iterator[Item | F
     fixed = next(at for at, part in enumerate(parts) if glob.has_magic(part))
     root = Path(*parts[:fixed])
     found = sorted((compose(os.path.relpath(name, root)), Path(name)) for name in glob.glob(pattern, recursive=True))
-    files = [(name, path) for name, path in found if not path.is_dir()]
+    files = [(name, path) for name, path in found if not os.path.isdir(path)]
     if not files:
         yield Fault(shown, "matches no file. Mend the pattern, or put files there.")
     for name, path in files:

@@ -23,7 +23,10 @@ EXACT_UP_TO = 50_000
 takes a core 12 ms, more than half of what a search may take."""
 
 GRAPH_FROM = 20_000
-"""Chunks that a segment has before a graph is worth it, and chunks that a reader sees before it is used."""
+"""Chunks that a segment has before a graph is worth it."""
+
+LEAST_SEEN = 0.1
+"""Share of a segment that a reader sees from which on its graph is asked; what fewer there are is compared one by one."""
 
 COMMON = 0.1
 """Share of a segment's chunks from which on a term that they hold is common."""
@@ -93,7 +96,8 @@ class Collection:
             positions, scores = self._scored(at, [(weights[i] * repeats[i], found) for i, found in held], k, view)
             candidates += [_Candidate(at, int(positions[i]), float(scores[i])) for i in _best(scores, k)]
         best = sorted(candidates, key=lambda c: -c.score)[:k]
-        return [Found(self._chunk(c), c.score, _coverage(c, postings, weights)) for c in best]
+        held_weights = _held_weights(best, postings, weights)
+        return [Found(self._chunk(c), c.score, held / sum(weights)) for c, held in zip(best, held_weights, strict=True)]
 
     def by_vector(self, vector: NDArray[np.float32], k: int, reader: Reader) -> list[Found]:
         """As `Store.by_vector`."""
@@ -158,9 +162,7 @@ class Collection:
             candidates = candidates[scores[candidates] >= least - sum(weight for weight, _ in common)]
         if not common or k <= len(candidates) <= COMMON * len(norms):
             for weight, found in common:
-                places = np.searchsorted(found.positions, candidates.astype(found.positions.dtype))
-                places = np.minimum(places, len(found.positions) - 1)
-                holds = found.positions[places] == candidates
+                places, holds = _places(found, candidates.astype(np.uint32))
                 scores[candidates] += weight * holds * _saturated(found.counts[places], norms[candidates])
             return candidates, scores[candidates]
         for weight, found in common:
@@ -173,7 +175,7 @@ class Collection:
     def _near(self, at: int, vector: NDArray[np.float32], k: int, view: _View) -> NDArray[np.int64]:
         """Positions among which the best `k` are."""
         part = self._parts[at]
-        if part.graph is not None and view.seen >= GRAPH_FROM:
+        if part.graph is not None and view.seen >= LEAST_SEEN * len(part.segment):
             wanted = int(2 * k * len(part.segment) / view.seen) + 16
             near = part.graph.near(vector, wanted)
             seen = near if view.mask is None else near[view.mask[near]]
@@ -225,15 +227,21 @@ def _saturated(counts: NDArray[np.uint16], norms: NDArray[np.float32]) -> NDArra
     return times / (times + norms)
 
 
-def _coverage(candidate: _Candidate, postings: Sequence[Sequence[_Postings | None]], weights: Sequence[float]) -> float:
-    """Share of the weight of all asked terms that a chunk holds."""
-    return sum(w for w, found in zip(weights, postings[candidate.part], strict=True) if _holds(found, candidate.position)) / sum(
-        weights
-    )
+def _held_weights(
+    candidates: Sequence[_Candidate], postings: Sequence[Sequence[_Postings | None]], weights: Sequence[float]
+) -> NDArray[np.float64]:
+    """The weight of the asked terms that each candidate holds."""
+    held = np.zeros(len(candidates))
+    for at in {candidate.part for candidate in candidates}:
+        mine = [i for i, candidate in enumerate(candidates) if candidate.part == at]
+        positions = np.array([candidates[i].position for i in mine], dtype=np.uint32)
+        for weight, found in zip(weights, postings[at], strict=True):
+            if found is not None:
+                held[mine] += weight * _places(found, positions)[1]
+    return held
 
 
-def _holds(found: _Postings | None, position: int) -> bool:
-    if found is None:
-        return False
-    place = int(np.searchsorted(found.positions, np.uint32(position)))  # a plain int would turn all of them into 64 bits first
-    return place < len(found.positions) and int(found.positions[place]) == position
+def _places(found: _Postings, positions: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Where in the postings of a term some positions stand, and whether they do. With one type no copy of the postings is made."""
+    places = np.minimum(found.positions.searchsorted(positions), len(found.positions) - 1)
+    return places, found.positions[places] == positions

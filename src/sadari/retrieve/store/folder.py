@@ -24,6 +24,7 @@ from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from sadari.errors import ConfigError, RunError
 from sadari.files import read_json, to_json, write_text
@@ -31,7 +32,7 @@ from sadari.retrieve.store.collection import EXACT_UP_TO, GRAPH_FROM, Part
 from sadari.retrieve.store.collection import Collection as Snapshot
 from sadari.retrieve.store.graph import Graph, save_graph
 from sadari.retrieve.store.memory import refuse_held
-from sadari.retrieve.store.seam import TermsOf, checked_vectors
+from sadari.retrieve.store.seam import TermsOf, checked_vectors, name_of
 from sadari.retrieve.store.segment import Draft, Segment, map_segment, merge, save_segment
 from sadari.retrieve.text import indexed_terms
 from sadari.types import EVERYONE, Chunk, Found, Reader
@@ -49,6 +50,7 @@ LARGEST_MERGED = 200_000
 """Chunks of a segment that is merged no more, which bounds the memory that a merge takes."""
 
 _TRIES = 20
+_STATE = TypeAdapter(dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ class FolderStore:
         self._segments: dict[str, Segment] = {}
         self._graphs: dict[str, Graph] = {}
         self._signature: tuple[int, ...] | None = None
-        self._manifest = _Manifest(dimensions=dimensions or 0, terms=terms_of.__name__)
+        self._manifest = _Manifest(dimensions=dimensions or 0, terms=name_of(terms_of))
         self._snapshot = Snapshot()
         self._writer: _Writer | None = None
         self._refreshing = Lock()
@@ -99,8 +101,8 @@ class FolderStore:
                 f"{path} holds vectors of {self.dimensions} dimensions, not {dimensions}. Index into a new folder, or use the "
                 "embedder that it was made with."
             )
-        if self._manifest.terms != terms_of.__name__:
-            raise ConfigError(f"{path} was indexed by {self._manifest.terms}, not by {terms_of.__name__}. Index into a new folder.")
+        if self._manifest.terms != name_of(terms_of):
+            raise ConfigError(f"{path} was indexed by {self._manifest.terms}, not by {name_of(terms_of)}. Index into a new folder.")
 
     @property
     def uri(self) -> str:
@@ -114,6 +116,7 @@ class FolderStore:
 
     def put(self, chunks: Sequence[Chunk], vectors: NDArray[np.float32] | None = None) -> None:
         """As `Store.put`."""
+        self._refresh()
         rows = checked_vectors(len(chunks), self.dimensions, vectors)
         with self._writing() as writer:
             writer.put(chunks, rows)
@@ -133,12 +136,17 @@ class FolderStore:
         """As `Store.state`."""
         for _ in range(_TRIES):
             self._refresh()
-            path = self.path / _state_file(self._manifest.commit)
             if not self._manifest.commit:
                 return {}
-            if path.exists():
-                return dict(read_json(path, dict[str, str]))
-        raise RunError(f"{path} is missing. Delete {self.path} and index again.")
+            try:
+                text = (self.path / _state_file(self._manifest.commit)).read_bytes()
+            except FileNotFoundError:  # there is a newer commit
+                continue
+            try:
+                return _STATE.validate_json(text)
+            except ValueError as error:
+                raise RunError(f"{self.path} is damaged ({error}). Delete it and index again.") from error
+        raise RunError(f"{self.path} is damaged: {_state_file(self._manifest.commit)} is missing. Delete it and index again.")
 
     def by_terms(self, terms: Sequence[str], k: int, reader: Reader = EVERYONE) -> list[Found]:
         """As `Store.by_terms`."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sadari.errors import ConfigError
 
-CONNECTIVITY, BUILD_WIDTH, SEARCH_WIDTH = 16, 128, 192
+CONNECTIVITY, BUILD_WIDTH, SEARCH_WIDTH = 16, 128, 96
 """Edges of each vector, and candidates kept while building and while searching; the benchmark `retrieval_scale` has the recall."""
 
 

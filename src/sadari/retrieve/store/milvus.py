@@ -27,7 +27,7 @@ from pydantic import TypeAdapter
 from sadari.errors import ConfigError, RunError
 from sadari.retrieve.store.memory import refuse_held
 from sadari.retrieve.store.ranking import Statistics, candidates, rank, sparse_chunk, sparse_query
-from sadari.retrieve.store.seam import TermsOf, checked_vectors
+from sadari.retrieve.store.seam import TermsOf, checked_vectors, name_of
 from sadari.retrieve.store.segment import hash_term
 from sadari.retrieve.text import indexed_terms
 from sadari.types import EVERYONE, Chunk, Found, Reader
@@ -101,8 +101,8 @@ class MilvusStore:
             raise ConfigError(
                 f"{_shown(uri)} holds vectors of {self.dimensions} dimensions, not {dimensions}. Use another database."
             )
-        if held and held.terms != terms_of.__name__:
-            raise ConfigError(f"{_shown(uri)} was indexed by {held.terms}, not by {terms_of.__name__}. Use another database.")
+        if held and held.terms != name_of(terms_of):
+            raise ConfigError(f"{_shown(uri)} was indexed by {held.terms}, not by {name_of(terms_of)}. Use another database.")
 
     def put(self, chunks: Sequence[Chunk], vectors: NDArray[np.float32] | None = None) -> None:
         """As `Store.put`; held in memory until `commit`."""
@@ -220,7 +220,7 @@ class MilvusStore:
         if not self._is_made and self._asked(lambda: self._client.has_collection(NOTES)):
             self._is_made = True
         head = self._head() if self._is_made else None
-        return head or _Head(self.dimensions, self._terms_of.__name__)
+        return head or _Head(self.dimensions, name_of(self._terms_of))
 
     def _head(self) -> _Head | None:
         notes = self._noted([_HEAD])
@@ -341,7 +341,7 @@ class MilvusStore:
         self._asked(lambda: self._client.create_collection(CHUNKS, schema=chunks, index_params=indexes, **strong))
         self._asked(lambda: self._client.create_collection(NOTES, schema=notes, index_params=flat, **strong))
         self._is_made = True
-        self._note({_HEAD: _dumped(_Head(self.dimensions, self._terms_of.__name__))})
+        self._note({_HEAD: _dumped(_Head(self.dimensions, name_of(self._terms_of)))})
 
     def _asked(self, ask: Callable[[], T]) -> T:
         """What the server answers."""

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from sadari.errors import ConfigError, RunError
 from sadari.retrieve.store.memory import refuse_held
 from sadari.retrieve.store.ranking import WIDTH, Statistics, candidates, rank, sparse_chunk, sparse_query
-from sadari.retrieve.store.seam import TermsOf, checked_vectors
+from sadari.retrieve.store.seam import TermsOf, checked_vectors, name_of
 from sadari.retrieve.text import indexed_terms
 from sadari.types import EVERYONE, Chunk, Found, Reader
 
@@ -72,8 +72,8 @@ class PgvectorStore:
         self.dimensions = int(about.get("dimensions", dimensions or 0))
         if dimensions is not None and dimensions != self.dimensions:
             raise ConfigError(f"{_shown(uri)} holds vectors of {self.dimensions} dimensions, not {dimensions}. Use another schema.")
-        if about.get("terms", terms_of.__name__) != terms_of.__name__:
-            raise ConfigError(f"{_shown(uri)} was indexed by {about['terms']}, not by {terms_of.__name__}. Use another schema.")
+        if about.get("terms", name_of(terms_of)) != name_of(terms_of):
+            raise ConfigError(f"{_shown(uri)} was indexed by {about['terms']}, not by {name_of(terms_of)}. Use another schema.")
 
     def put(self, chunks: Sequence[Chunk], vectors: NDArray[np.float32] | None = None) -> None:
         """As `Store.put`."""
@@ -227,7 +227,7 @@ class PgvectorStore:
             raise RunError(f"{_shown(self.uri)} is being written by {holder}. Wait until it is done, or stop it; then index again.")
         for statement in _TABLES:
             connection.execute(statement)
-        about = [("dimensions", str(self.dimensions)), ("terms", self._terms_of.__name__)]
+        about = [("dimensions", str(self.dimensions)), ("terms", name_of(self._terms_of))]
         connection.cursor().executemany("INSERT INTO sadari_about VALUES (%s, %s) ON CONFLICT DO NOTHING", about)
         connection.execute("BEGIN")
         return connection

@@ -1,6 +1,7 @@
 """What every store can do, and the ranking that all of them give."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -80,6 +81,14 @@ def term_weight(chunks: int, holding: int) -> float:
         Robertson and Zaragoza (2009), in the form that Lucene made never negative.
     """
     return float(np.log(1 + chunks if not holding else 1 + (chunks - holding + 0.5) / (holding + 0.5)))
+
+
+def name_of(terms_of: TermsOf) -> str:
+    """What a store remembers of the terms it was filled with, so that it is not searched with others."""
+    if isinstance(terms_of, partial):
+        given = ", ".join(str(getattr(value, "__name__", value)) for value in (*terms_of.args, *terms_of.keywords.values()))
+        return f"{terms_of.func.__name__}({given})"
+    return terms_of.__name__
 
 
 def checked_vectors(count: int, dimensions: int, vectors: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
