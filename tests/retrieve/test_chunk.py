@@ -10,7 +10,19 @@ from sadari.types import Document
 
 MARKDOWN = st.lists(
     st.sampled_from(
-        ["# 배송", "## 배송비", "배송비는 3,000원입니다. 무료도 있습니다!", "", "- 제주: 2일", "| 표 | 칸 |", "|---|---|", "| 가 | 나 |", "```", "x = 1", "아주 긴 문장 " * 12]
+        [
+            "# 배송",
+            "## 배송비",
+            "배송비는 3,000원입니다. 무료도 있습니다!",
+            "",
+            "- 제주: 2일",
+            "| 표 | 칸 |",
+            "|---|---|",
+            "| 가 | 나 |",
+            "```",
+            "x = 1",
+            "아주 긴 문장 " * 12,
+        ]
     ),
     max_size=25,
 ).map("\n".join)
@@ -59,7 +71,9 @@ def test_an_empty_document_gives_no_chunk() -> None:
     assert chunk_documents([Document("a.md", "제목", "# 제목\n\n")], 200) == []
 
 
-TABLE = Document("errors.md", "오류", "# 오류\n\n다음과 같다.\n\n| 코드 | 뜻 |\n|---|---|\n| E1 | 과열 |\n| E2 | 누수 |\n\n끝이다.\n")
+TABLE = Document(
+    "errors.md", "오류", "# 오류\n\n다음과 같다.\n\n| 코드 | 뜻 |\n|---|---|\n| E1 | 과열 |\n| E2 | 누수 |\n\n끝이다.\n"
+)
 
 
 def test_a_table_that_fits_stays_whole() -> None:
@@ -69,7 +83,10 @@ def test_a_table_that_fits_stays_whole() -> None:
 
 def test_rows_that_are_cut_from_a_table_keep_its_header() -> None:
     rows = [c for c in chunk_documents([TABLE], 1) if c.header]
-    assert [(r.text, r.header.splitlines()[0]) for r in rows] == [("| E1 | 과열 |", "| 코드 | 뜻 |"), ("| E2 | 누수 |", "| 코드 | 뜻 |")]
+    assert [(r.text, r.header.splitlines()[0]) for r in rows] == [
+        ("| E1 | 과열 |", "| 코드 | 뜻 |"),
+        ("| E2 | 누수 |", "| 코드 | 뜻 |"),
+    ]
 
 
 def test_a_chunk_may_begin_with_the_end_of_the_one_before() -> None:
@@ -97,7 +114,10 @@ def test_a_line_without_an_end_is_cut_between_words() -> None:
 
 def test_a_chunk_knows_its_page_date_and_readers() -> None:
     document = Document("a.pdf", "", "첫 쪽입니다.\n둘째 쪽입니다.", pages=(0, 8), date="2026-05-01", access=("hr",))
-    assert [(c.page, c.date, c.access) for c in chunk_documents([document], 1)] == [(1, "2026-05-01", ("hr",)), (2, "2026-05-01", ("hr",))]
+    assert [(c.page, c.date, c.access) for c in chunk_documents([document], 1)] == [
+        (1, "2026-05-01", ("hr",)),
+        (2, "2026-05-01", ("hr",)),
+    ]
 
 
 def test_a_chunk_can_be_shown_with_what_stands_around_it_in_its_section() -> None:

@@ -1,5 +1,7 @@
 """Every sentence of an answer is held against the sentences it names, and what nothing supports is dealt with as configured."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -115,6 +117,16 @@ def test_a_threshold_is_learnt_where_it_gets_three_more_answers_right() -> None:
     assert learn_threshold([weak, strong], lambda share: 5.0 if share > low else 2.0, start=0.0) == high
     assert learn_threshold([weak, strong], lambda share: 4.0 if share > low else 2.0, start=0.0) == 0.0
     assert learn_threshold([], lambda share: 1.0) == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize("piece", ["환불", "환불은 7일, ", "[1]", " ", "a.b", "환불은 없고 ", "네 "])
+def test_an_endless_answer_takes_seconds(piece: str) -> None:
+    trace("환불은 7일입니다.", PASSAGES)
+    long = Chunk("long.md", "환불", 0, 900, ("환불은 7일 이내이고 반품은 없으며, " * 50)[:900])
+    began = time.process_time()
+    trace(piece * (20_000 // len(piece)), (*PASSAGES, long))
+    trace((piece * 100)[:1000] + "환불합니다.", (*PASSAGES, long))
+    assert time.process_time() - began < 10
 
 
 PIECES = [

@@ -8,9 +8,8 @@ from sadari.errors import ConfigError
 from sadari.retrieve.rerank import Candidate, Judged
 from sadari.retrieve.search import Fusion, Searcher, fused, learn_fusion
 from sadari.retrieve.store import MemoryStore
-from sadari.retrieve.store.seam import EVERYONE
 from sadari.retrieve.terms import chunk_terms, morpheme_terms
-from sadari.types import Chunk, Reader, Retriever
+from sadari.types import EVERYONE, Chunk, Reader, Retriever
 
 TEXTS = ("환불은 이레 안에 합니다.", "배송은 사흘 걸립니다.", "적립금은 한 해 동안 씁니다.", "환불 규정과 배송 규정")
 

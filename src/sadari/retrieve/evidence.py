@@ -23,6 +23,9 @@ Unsupported = Literal["keep", "mark", "remove"]
 MOST_CLAIMS = 100
 """Sentences of one answer that are traced; those after them count as unsupported."""
 
+MOST_CHARS = 2000
+"""Characters of one sentence that is traced; a longer one is no sentence, and counts as unsupported."""
+
 MOST_THRESHOLDS = 20
 """Thresholds that are tried when one is learnt."""
 
@@ -193,6 +196,8 @@ def _claim(text: str, span: tuple[int, int], marks: tuple[int, ...], pools: Sequ
     sentence = text[slice(*span)]
     if not claims_anything(sentence):
         return Claim(*span, marks, is_claim=False)
+    if len(sentence) > MOST_CHARS:
+        return Claim(*span, marks)
     named = [pools[mark - 1] for mark in marks if 0 < mark <= len(pools)]
     match = _by_each(sentence, named, asked)
     if match.support.value < LEAST_SUPPORT:

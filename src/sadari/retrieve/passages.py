@@ -109,7 +109,7 @@ _NAMES = (
     "end_of_turn|system|user|assistant|human|model|documents?|passages?|context|question|instructions?|im_start|im_end"
 )
 _TOKEN = re.compile(
-    rf"[<＜][|｜]|[|｜][>＞]|\[\||\|\]|[<＜]/?(?:{_NAMES})[>＞]|<</?SYS>>|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_\w{{1,12}})\]",
+    rf"[<＜](?=[|｜])|(?<=[|｜])[>＞]|\[(?=\|)|(?<=\|)\]|[<＜]/?(?:{_NAMES})[>＞]|<</?SYS>>|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_\w{{1,12}})\]",
     re.IGNORECASE,
 )
 _NUMBERS = re.compile(r"(?<![A-Za-z0-9_)\]])(?:[\[［【]\d{1,4}(?:\s?[,–-]\s?\d{1,4})*[\]］】])+")
@@ -140,7 +140,7 @@ class Marked:
 
 
 _MARK = r"\[\d{1,3}(?:\s?,\s?\d{1,3})*\]"
-_MARKS = re.compile(rf"[ \t]*{_MARK}(?:[ \t]*{_MARK})*")
+_MARKS = re.compile(rf"(?:(?<![ \t])[ \t]+)?{_MARK}(?:[ \t]*{_MARK})*")
 _AFTER_LATIN = re.compile(r"\s*(?:[.!?。,;)]|\Z|\n)")
 
 

@@ -122,7 +122,8 @@ class LearnedReranker:
         """As `Reranker.scores`."""
         if not candidates:
             return np.zeros(0)
-        return (signals(query, candidates) - np.array(self.means)) / np.array(self.spreads) @ np.array(self.weights)
+        seen = (signals(query, candidates) - np.array(self.means)) / np.array(self.spreads)
+        return np.asarray(seen @ np.array(self.weights))
 
     def save(self, folder: Path) -> None:
         """Write the weights to a folder that `load_reranker` reads."""
@@ -151,7 +152,7 @@ def train_reranker(judged: Sequence[Judged], start: LearnedReranker | None = Non
     rows = [signals(row.query, row.candidates) for row in judged]
     everything = np.concatenate(rows)
     means = np.array(start.means) if start else everything.mean(axis=0)
-    spreads = np.array(start.spreads) if start else everything.std(axis=0) + 1e-6
+    spreads = np.array(start.spreads) if start else _spreads(everything)
     centre = np.array(start.weights) if start else np.zeros(len(SIGNALS))
     longest = max(map(len, rows))
     x = np.zeros((len(rows), longest, len(SIGNALS)))
@@ -163,6 +164,11 @@ def train_reranker(judged: Sequence[Judged], start: LearnedReranker | None = Non
         absent[i, : len(found)] = False
     weights = _listwise(x, right, absent, centre, keep)
     return LearnedReranker("trained", *(tuple(float(v) for v in values) for values in (means, spreads, weights)))
+
+
+def _spreads(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    deviations = rows.std(axis=0)
+    return np.where(deviations > 1e-9, deviations, 1.0)  # a signal that never changed may do so later
 
 
 def _listwise(
@@ -346,7 +352,7 @@ def _searched(words: Sequence[str]) -> str:
 
 
 def _grams(word: str) -> list[str]:
-    """What stands for a word of one script in a text with spaces: of Latin ones the beginning, of numbers the whole, else bigrams."""
+    """What stands for a word of one script among words: of Latin ones the beginning, of numbers the whole, else bigrams."""
     if word[0] <= "z":
         return [f" {word} " if word[0] < "a" else f" {word[:_STEM]}"]
     return [word[i : i + 2] for i in range(len(word) - 1)] or [word]

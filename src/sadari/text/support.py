@@ -1,7 +1,7 @@
 """Whether a source says what a sentence says, nearly word for word: the check behind every citation.
 
-Covered: numbers, dates, times and money in all their spellings; negation, and opposites such as 무료 and 유료; names; spacing,
-punctuation, letter case, particles and endings make no difference.
+Covered: numbers, dates, times and money in all their spellings; negation, and opposites such as 무료 and 유료; names, and the topic
+of a Korean sentence; spacing, punctuation, letter case, particles and endings make no difference.
 
 Not covered: other words for the same thing, which count as missing; who does what to whom; a number that stands in the source for
 another thing; a sentence in another language than its source.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from sadari.measure.quantities import is_supported, numbers_in, quantities_in
+from sadari.measure.quantities import Quantity, is_supported, quantities_in
 from sadari.measure.text import compared
 from sadari.text.morphemes import names_in
 
@@ -29,7 +29,8 @@ class Support:
 
     Args:
         share: Of what the sentence claims in words, the part that stands in the source, in [0, 1].
-        conflict: What the source says otherwise, or not at all though it would have to; "" for nothing.
+        conflict: What the source says otherwise, or not at all though it would have to: a number, a negation or an opposite, a name
+            or the topic; "" for nothing.
     """
 
     share: float
@@ -93,6 +94,7 @@ def clauses_of(sentence: str) -> tuple[str, ...]:
 
 # --- words -------------------------------------------------------------------------------------------------------------
 
+_MOST_CLAUSES = 12
 _LEAST_CLAUSE = 4  # syllables; "하고 있습니다" is one predicate, not two clauses
 _CLAUSE_END = re.compile(r"(?:(?<=[가-힣][고며나만데])|(?<=[,;]))\s+|\s+(?=(?:but|while|whereas)\s)")
 _TOKEN = re.compile(r"[가-힣]+|[A-Za-z][A-Za-z0-9]*(?:[-'._+#/]*[A-Za-z0-9+#]+)*|[^\W\d_a-zA-Z가-힣]+|\d+")
@@ -150,7 +152,7 @@ class _Word:
 
     @property
     def is_hangul(self) -> bool:
-        return _HANGUL.match(self.text) is not None
+        return "가" <= self.text[0] <= "힣"
 
     @property
     def is_name(self) -> bool:
@@ -165,8 +167,8 @@ class _Word:
 @lru_cache(4096)
 def _words(text: str) -> tuple[_Word, ...]:
     """The words of a text; quantities are none."""
-    text = compared(text)
-    for quantity in reversed(quantities_in(text)):
+    quantities, text = _quantities(text), compared(text)
+    for quantity in reversed(quantities):
         text = text[: quantity.start] + " " + text[quantity.end :]
     return tuple(
         _Word(token, _weight(token), is_first=i == 0)
@@ -184,8 +186,12 @@ def _weight(token: str) -> int:
 
 
 @lru_cache(4096)
+def _quantities(text: str) -> tuple[Quantity, ...]:
+    return tuple(quantities_in(text))
+
+
 def _numbers(text: str) -> tuple[str, ...]:
-    return tuple(numbers_in(text))
+    return tuple(quantity.spelling for quantity in _quantities(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +241,7 @@ def _shares(sentence: str, source: str, around: str, asked: str) -> tuple[float,
     return said_anew / weighed_anew if weighed_anew else said / weighed, min(1.0, own / weighed)
 
 
+@lru_cache(16384)
 def _held(word: _Word, text: str) -> tuple[int, int]:
     """Of the syllables of a word that may claim something, how many stand in `text`, and how many there are."""
     known = _known(text)
@@ -370,6 +377,8 @@ def _negated(text: str) -> list[_Word | None]:
 def _about(sentence: str, source: str, around: str) -> str:
     """The shortest run of clauses of the source that says as much of the sentence as all of it."""
     clauses = clauses_of(source)
+    if len(clauses) > _MOST_CLAUSES:
+        return source
     whole = _shares(sentence, source, around, "")[0]
     for length in range(1, len(clauses)):
         for first in range(len(clauses) - length + 1):

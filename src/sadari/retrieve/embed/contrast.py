@@ -116,6 +116,6 @@ def train_table(
 def _repeats(keys: Sequence[bytes]) -> NDArray[np.bool_]:
     numbers = {key: i for i, key in enumerate(dict.fromkeys(keys))}
     of = np.array([numbers[key] for key in keys])
-    same = of[:, None] == of[None, :]
+    same: NDArray[np.bool_] = np.equal.outer(of, of)
     np.fill_diagonal(same, False)
     return same

@@ -142,7 +142,8 @@ class RemoteEmbedder:
                 self._told(f"vectors have {rows.shape[1]} numbers, before it were {self._dimensions}. Build the index again.")
             )
         self._dimensions = rows.shape[1]
-        return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+        rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+        return rows
 
     def _headers(self) -> dict[str, str]:
         from sadari.model.remote.wire import read_key

@@ -86,7 +86,8 @@ class StaticEmbedder:
             if ids:
                 vector += self.scales[ids] @ self.rows[ids].astype(np.float32)
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return np.divide(vectors, norms, out=vectors, where=norms > 0)
+        np.divide(vectors, norms, out=vectors, where=norms > 0)
+        return vectors
 
     def ids_of(self, text: str) -> list[int]:
         """The rows of the pieces of `text`."""

@@ -142,34 +142,22 @@ class Collection:
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Positions in a part that the reader sees, the best `k` among them, and their BM25.
 
-        A term that stands in many chunks adds little to each. So the others are added up first; then only those chunks are looked
-        at that the common ones could still lift among the best.
+        A term that stands in many chunks adds little to each. So rare terms are added up first; as soon as few chunks are left that
+        the rest could still lift among the best, only those are looked at.
 
         Source:
             Turtle and Flood (1995), Query evaluation: strategies and optimizations (its MaxScore).
         """
         norms = self._norms[at]
         scores = np.zeros(len(norms))
-        common = [(weight, found) for weight, found in held if len(found.positions) > COMMON * len(norms)]
-        for weight, found in held:
-            if len(found.positions) <= COMMON * len(norms):
-                scores[found.positions] += weight * _saturated(found.counts, norms[found.positions])
-        if view.mask is not None:
-            scores[~view.mask] = 0.0
-        candidates = np.flatnonzero(scores)
-        if common and len(candidates) >= k:
-            least = np.partition(scores[candidates], len(candidates) - k)[len(candidates) - k]
-            candidates = candidates[scores[candidates] >= least - sum(weight for weight, _ in common)]
-        if not common or k <= len(candidates) <= COMMON * len(norms):
-            for weight, found in common:
-                places, holds = _places(found, candidates.astype(np.uint32))
-                scores[candidates] += weight * holds * _saturated(found.counts[places], norms[candidates])
-            return candidates, scores[candidates]
-        for weight, found in common:
+        waiting = sorted(held, key=lambda pair: len(pair[1].positions))
+        for i, (weight, found) in enumerate(waiting):
+            if len(found.positions) > COMMON * len(norms):
+                candidates = _liftable(scores, k, sum(w for w, _ in waiting[i:]), view)
+                if k <= len(candidates) <= COMMON * len(norms):
+                    return candidates, scores[candidates] + _added(waiting[i:], candidates.astype(np.uint32), norms[candidates])
             scores[found.positions] += weight * _saturated(found.counts, norms[found.positions])
-        if view.mask is not None:
-            scores[~view.mask] = 0.0
-        candidates = np.flatnonzero(scores)
+        candidates = _liftable(scores, k, 0.0, view)
         return candidates, scores[candidates]
 
     def _near(self, at: int, vector: NDArray[np.float32], k: int, view: _View) -> NDArray[np.int64]:
@@ -219,6 +207,30 @@ def _best(scores: NDArray[np.floating], k: int) -> NDArray[np.int64]:
     if k < len(scores):
         places = np.flatnonzero(scores >= np.partition(scores, len(scores) - k)[len(scores) - k])
     return places[np.argsort(-scores[places], kind="stable")][:k]
+
+
+def _liftable(scores: NDArray[np.float64], k: int, most: float, view: _View) -> NDArray[np.int64]:
+    """Where a reader sees a score that is among the best `k`, or would be if `most` were added to it alone."""
+    positions = np.flatnonzero(scores if view.mask is None else scores * view.mask)
+    if len(positions) < k:
+        return positions
+    held = scores[positions]
+    least = float(np.partition(held, len(held) - k)[len(held) - k])
+    if most and least <= most:  # even a chunk that has nothing yet could be lifted
+        return np.arange(len(scores))
+    near: NDArray[np.bool_] = held >= least - most
+    return positions[near]
+
+
+def _added(
+    held: Sequence[tuple[float, _Postings]], positions: NDArray[np.uint32], norms: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """What some terms add to the scores of some positions."""
+    added = np.zeros(len(positions))
+    for weight, found in held:
+        places, holds = _places(found, positions)
+        added += weight * holds * _saturated(found.counts[places], norms)
+    return added
 
 
 def _saturated(counts: NDArray[np.uint16], norms: NDArray[np.float32]) -> NDArray[np.float32]:
