@@ -7,11 +7,12 @@ import sadari
 
 SOURCE = Path(sadari.__file__).parent
 
-BASE = {"types", "errors", "files"}
+BASE = {"types", "errors", "files", "text"}
 MAY_KNOW: dict[str, set[str]] = {
     "types": set(),
     "errors": set(),
     "files": {"errors"},
+    "text": set(),
     "task": BASE,
     "prompt": BASE,
     "retrieve": BASE,

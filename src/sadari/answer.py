@@ -10,11 +10,28 @@ from pathlib import Path
 from sadari.errors import DataError, SadariError
 from sadari.files import read_lines
 from sadari.prompt import compose, final_answer, sentence_marks
-from sadari.retrieve import LexicalIndex, cite, sentences_of
+from sadari.prompt.compose import language_of
+from sadari.retrieve import LexicalIndex
+from sadari.retrieve.evidence import Evidence, span_of, trace, with_marks
 from sadari.retrieve.library import open_library
+from sadari.retrieve.passages import Put, marked_sentences, put_as_data, through_last_mark
 from sadari.retrieve.tools import ToolSearch, questions_by_tool
 from sadari.task.duplicates import DuplicateIndex
-from sadari.types import Answer, Chunk, Example, Generation, Message, Model, OneOf, Request, Span, System, ToolSpec
+from sadari.types import (
+    EVERYONE,
+    Answer,
+    Chunk,
+    Constraint,
+    Example,
+    Generation,
+    Message,
+    Model,
+    OneOf,
+    Reader,
+    Request,
+    System,
+    ToolSpec,
+)
 
 MARK_JOINT = ","
 
@@ -29,17 +46,22 @@ class Prepared:
     Args:
         marks: Where answers are quotes: a mark for each passage, which then is one sentence.
         settled: An answer that needs no model.
+        names_sources: Whether the model is to write the numbers of the passages behind its sentences.
     """
 
     request: Request
     passages: tuple[Chunk, ...] = ()
     marks: tuple[str, ...] = ()
     settled: str | None = None
+    question: str = ""
+    names_sources: bool = False
 
     def said(self, answer: str, abstention: str) -> str | None:
         """What the model has to say for `answer` to come out; None if it cannot."""
-        if not self.marks or answer == abstention:
+        if answer == abstention or not (self.marks or self.names_sources):
             return answer
+        if self.names_sources:
+            return with_marks(answer, self.passages, self.question)
         named: list[str] = []
         rest = answer
         while rest:
@@ -65,14 +87,16 @@ class Answerer:
     Args:
         system: What answers.
         model: Its model, loaded.
+        reader: Who asks: documents that the reader may not see are not searched.
 
     Raises:
         DataError: If the system's documents or examples cannot be read.
     """
 
-    def __init__(self, system: System, model: Model) -> None:
+    def __init__(self, system: System, model: Model, reader: Reader = EVERYONE) -> None:
         self.system = system
         self.model = model
+        self._reader = reader
         self._library = self._examples = None
         if system.retrieval is not None and system.retrieval.source == "documents":
             if system.documents is None:
@@ -87,6 +111,10 @@ class Answerer:
 
     def answer(self, examples: Sequence[Example]) -> list[Answer]:
         """One answer per example, in order. A request that fails gives an `Answer` with `error`; the others go on."""
+        return [draft if evidence is None else self.settle(draft, evidence) for draft, evidence in self.drafts(examples)]
+
+    def drafts(self, examples: Sequence[Example]) -> list[tuple[Answer, Evidence | None]]:
+        """What the model says to each example, and the evidence by which it is still to be settled; None if by none."""
         prepared = [self.prepare(e) for e in examples]
         asked = [p for p in prepared if p.settled is None]
         generations = iter(self.model.generate([p.request for p in asked]) if asked else [])
@@ -105,24 +133,23 @@ class Answerer:
                 learn to call what is not shown.
         """
         system, question = self.system, example.question
-        passages: tuple[Chunk, ...] = ()
         similar: list[Example] = []
         shots: list[Example] = []
-        coverage = 1.0
-        if self._library is not None and system.retrieval is not None:
-            found = self._library.search(question, system.retrieval.k)
-            passages = tuple(self._library.around(f.chunk, system.retrieval.context) for f in found)
-            coverage = found[0].coverage if found else 0.0
+        put, coverage = self._looked_up(question)
         if self._examples is not None:
             listed = system.retrieval.k if system.retrieval is not None and system.retrieval.source == "examples" else 0
             found = self._examples.similar(example, max(system.prompt.shots, listed), training)
             shots, similar = found[: system.prompt.shots], found[:listed]
-        marks: tuple[str, ...] = ()
-        if system.decoding.quote:
-            passages = tuple(sentence for p in passages for sentence in sentences_of(p))
-            marks = tuple(sentence_marks(len(passages)))
-        shown = passages if marks else [_line_by_line(p) for p in passages]
-        messages = compose(system.prompt, example.prompt, passages=shown, marks=marks, similar=similar, shots=shots)
+        marks = tuple(sentence_marks(len(put))) if system.decoding.quote else ()
+        messages = compose(
+            system.prompt,
+            example.prompt,
+            passages=[p.shown for p in put],
+            marks=marks,
+            similar=similar,
+            shots=shots,
+            place=system.retrieval.place if system.retrieval else "question",
+        )
         request = Request(
             messages=messages,
             tools=self._tools_for(example, training),
@@ -130,39 +157,79 @@ class Answerer:
             temperature=system.decoding.temperature,
             top_p=system.decoding.top_p,
             seed=system.decoding.seed,
-            constraint=self._constraint(marks),
+            constraint=self._constraint(marks, len(put)),
         )
         below = system.retrieval is not None and coverage < system.retrieval.min_score
-        return Prepared(request, passages, marks, system.abstention if below else None)
+        settled = system.abstention if below else None
+        return Prepared(request, tuple(p.passage for p in put), marks, settled, question, self._names_sources and bool(put))
+
+    def _looked_up(self, question: str) -> tuple[tuple[Put, ...], float]:
+        """The passages for a question as data, as sentences where answers are quotes, and what share of it the best one covers."""
+        retrieval = self.system.retrieval
+        if self._library is None or retrieval is None:
+            return (), 1.0
+        found = self._library.search(question, retrieval.k, self._reader)
+        around = [self._library.around(f.chunk, retrieval.context) for f in found]
+        put = put_as_data(around, language_of(question), orders=retrieval.orders)
+        if self.system.decoding.quote:
+            put = tuple(sentence for p in put for sentence in p.sentences())
+        return put, found[0].coverage if found else 0.0
+
+    @property
+    def _names_sources(self) -> bool:
+        system = self.system
+        is_free = not system.decoding.quote and not system.decoding.choices
+        return is_free and system.retrieval is not None and system.retrieval.cites != "traced"
 
     def _tools_for(self, example: Example, training: bool) -> tuple[ToolSpec, ...]:
         told = Message("system", self.system.prompt.instruction)
         learnt = (*example.target.tool_calls, *example.reference.calls) if training else ()
         return self._tools.shown(example.tools or self.system.tools, (told, *example.prompt), {call.name for call in learnt})
 
-    def _constraint(self, marks: tuple[str, ...]) -> OneOf | None:
-        decoding = self.system.decoding
+    def _constraint(self, marks: tuple[str, ...], number: int) -> Constraint | None:
+        decoding, retrieval = self.system.decoding, self.system.retrieval
         if decoding.choices:
             return OneOf(decoding.choices)
         if decoding.quote:
             abstention = self.system.abstention
             return OneOf((*marks, abstention), decoding.quote, (abstention,), decoding.abstain_above, MARK_JOINT)
+        if number and retrieval is not None and retrieval.cites == "held":
+            return marked_sentences(number, self.system.abstention)
         return None
 
-    def _read(self, prepared: Prepared, generation: Generation | None) -> Answer:
+    def _read(self, prepared: Prepared, generation: Generation | None) -> tuple[Answer, Evidence | None]:
         if generation is None:
-            return Answer(prepared.settled or "", abstained=True)
+            return Answer(prepared.settled or "", abstained=True), None
         if generation.finish == "error":
-            return Answer("", usage=generation.usage, latency_s=generation.latency_s, error=generation.error or "no answer")
+            failed = Answer("", usage=generation.usage, latency_s=generation.latency_s, error=generation.error or "no answer")
+            return failed, None
         text = final_answer(generation.text, self.system.prompt)
-        abstained = _squeeze(self.system.abstention) in _squeeze(text)
-        sentences = [] if abstained else prepared.quoted(text)
+        if generation.finish == "truncated" and prepared.names_sources:
+            text = through_last_mark(text)
+        read = Answer(text, generation.tool_calls, usage=generation.usage, latency_s=generation.latency_s)
+        if _squeeze(self.system.abstention) in _squeeze(text):
+            return replace(read, abstained=True), None
+        sentences = prepared.quoted(text)
         if sentences:
-            citations = tuple(Span(s.document, s.start, s.end, s.text) for s in sentences)
-            text = " ".join(s.text for s in sentences)
-        else:
-            citations = () if abstained else cite(text, prepared.passages)
-        return Answer(text, generation.tool_calls, citations, abstained, generation.usage, generation.latency_s)
+            quoted = replace(read, text=" ".join(s.text for s in sentences), citations=tuple(span_of(s) for s in sentences))
+            return quoted, None
+        return read, trace(text, prepared.passages, prepared.question) if prepared.passages else None
+
+    def settle(self, answer: Answer, evidence: Evidence, least: float | None = None) -> Answer:
+        """`answer` with its citations, its unsupported sentences kept, marked or removed.
+
+        Args:
+            least: In place of `Retrieval.least_support`.
+        """
+        retrieval, is_label = self.system.retrieval, bool(self.system.decoding.choices)
+        assert retrieval is not None, "only passages support an answer"
+        settled = evidence.settle(
+            self.system.abstention,
+            unsupported="keep" if is_label else retrieval.unsupported,
+            least=retrieval.least_support if least is None else least,
+            language=language_of(answer.text),
+        )
+        return replace(answer, text=settled.text, citations=settled.citations, abstained=settled.abstained)
 
 
 def coverage_of(system: System, examples: Sequence[Example]) -> list[float]:
@@ -237,11 +304,6 @@ class _ExamplePool:
 @lru_cache(maxsize=4)
 def _example_index(examples: Path) -> _ExamplePool:
     return _ExamplePool(read_lines(examples, Example))
-
-
-def _line_by_line(passage: Chunk) -> Chunk:
-    """A passage with a line for each sentence, as it is shown."""
-    return replace(passage, text="\n".join(s.text for s in sentences_of(passage)))
 
 
 def _squeeze(text: str) -> str:

@@ -65,12 +65,19 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A piece of a document: characters `[start, end)` of the NFC text, and the text itself."""
+    """A piece of a document: characters `[start, end)` of the NFC text, and the text itself.
+
+    Args:
+        title, page, date: Of the source, for people to read, as in `Chunk`. Spans are equal without them.
+    """
 
     document: str
     start: int
     end: int
     quote: str
+    title: str = field(default="", compare=False)
+    page: int = field(default=0, compare=False)
+    date: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +215,11 @@ class Retrieval:
         reranker: "learned" (by features of question and passage), or the folder of a cross-encoder; "" for none.
         place: Where the passages stand: above the question, or at the end of the system text.
         min_score: Share of the question's own BM25 weight that the best chunk must cover, in [0, 1]; below it the system abstains.
+        cites: Sources of an answer are "traced" afterwards; or the model is "asked" to name them by their numbers; or it is "held"
+            to sentences with such marks. Labels and quotes are always traced.
+        unsupported: What becomes of a sentence that no passage supports; an answer of which nothing remains is the abstention.
+        least_support: Share of a sentence that its sources must say, in [0, 1].
+        orders: Of a passage in which orders to the model are found, "tell" the model so, or "leave_out" the passage.
     """
 
     source: Literal["documents", "examples"] = "documents"
@@ -220,6 +232,10 @@ class Retrieval:
     reranker: str = ""
     place: Literal["question", "system"] = "question"
     min_score: float = 0.0
+    cites: Literal["traced", "asked", "held"] = "traced"
+    unsupported: Literal["keep", "mark", "remove"] = "keep"
+    least_support: float = 0.6
+    orders: Literal["tell", "leave_out"] = "tell"
 
 
 @dataclass(frozen=True, slots=True)

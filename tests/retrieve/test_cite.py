@@ -47,7 +47,7 @@ def test_a_sentence_that_says_otherwise_than_its_source_is_not_cited() -> None:
 
 
 def test_people_read_title_page_and_date_of_every_place_once() -> None:
-    first = Chunk("rules.pdf", "환불 규정", 0, 9, "7일 이내입니다.", page=3, date="2026-05-01")
-    cited = [first, replace(first, start=20, end=29), FIRST, replace(first, page=4)]
+    first = Span("rules.pdf", 0, 9, "7일 이내입니다.", "환불 규정", 3, "2026-05-01")
+    cited = [first, replace(first, start=20, end=29), *cite("배송비는 3,000원입니다.", [FIRST]), replace(first, page=4)]
     assert citation_lines(cited, "ko") == ("[1] 환불 규정, 3쪽, 2026-05-01", "[2] 배송", "[3] 환불 규정, 4쪽, 2026-05-01")
-    assert citation_lines([first, Chunk("a.md", "", 0, 1, "x")], "en") == ("[1] 환불 규정, p. 3, 2026-05-01", "[2] a.md")
+    assert citation_lines([first, Span("a.md", 0, 1, "x")], "en") == ("[1] 환불 규정, p. 3, 2026-05-01", "[2] a.md")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sadari.retrieve.evidence import Evidence, learn_threshold, span_of, trace, with_marks
-from sadari.retrieve.text import sentence_spans
+from sadari.text.sentences import sentence_spans
 from sadari.types import Chunk
 
 SHIPPING = Chunk("shipping.md", "배송", 10, 39, "배송비는 3,000원입니다. 5만 원부터 무료입니다.")

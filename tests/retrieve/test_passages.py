@@ -122,8 +122,8 @@ def test_most_orders_are_flagged_and_ordinary_text_is_not() -> None:
     alarms = [text for text in HARMLESS if is_flagged(text)]
     assert len(ORDERS) >= 40
     assert len(HARMLESS) >= 40
-    assert len(missed) <= 0.2 * len(ORDERS), missed
-    assert len(alarms) <= 1, alarms
+    assert len(missed) <= 1, missed
+    assert alarms == []
 
 
 def test_a_flagged_passage_stays_as_data_and_the_model_is_told() -> None:

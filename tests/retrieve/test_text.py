@@ -3,7 +3,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sadari.retrieve import search_terms, sentence_spans
+from sadari.retrieve import search_terms
+from sadari.text.sentences import sentence_spans
 
 PROSE = st.text(alphabet="가나 다라.!?\n\t\"'#1234ab。 ", max_size=200)
 

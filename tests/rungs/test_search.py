@@ -74,7 +74,7 @@ def test_every_option_stands_in_as_many_trials_as_any_other() -> None:
 
 
 def test_a_climb_that_goes_on_tries_as_many_as_before(tmp_path: Path) -> None:
-    looked, asked = search(lambda system: 0.5, tmp_path, time_budget_s=1e-6)
+    looked, _ = search(lambda system: 0.5, tmp_path, time_budget_s=1e-6)
     choose_jointly(looked, VALIDATION)
     assert (tmp_path / "trials.json").read_text().strip() == "1"
     again, later = search(lambda system: 0.5, tmp_path, time_budget_s=1e6)

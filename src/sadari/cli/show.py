@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -117,7 +118,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
     """An answer for machines."""
     return {
         "answer": answer.text,
-        "citations": [{"document": s.document, "start": s.start, "end": s.end, "quote": s.quote} for s in answer.citations],
+        "citations": [asdict(span) for span in answer.citations],
         "tool_calls": [{"name": c.name, "arguments": dict(c.arguments)} for c in answer.tool_calls],
         "usage": {"prompt_tokens": answer.usage.prompt_tokens, "completion_tokens": answer.usage.completion_tokens},
     }
@@ -125,12 +126,11 @@ def answer_json(answer: Answer) -> dict[str, Any]:
 
 def print_answer(answer: Answer) -> None:
     """An answer for a person, its sources under it."""
+    from sadari.prompt.compose import language_of
+    from sadari.retrieve.cite import citation_lines
+
     output.print(answer.text, markup=False, highlight=False, soft_wrap=True)
     for span in answer.citations:
-        output.print(
-            f"  - {span.document} [{span.start}-{span.end}]: {span.quote}",
-            markup=False,
-            highlight=False,
-            style="dim",
-            soft_wrap=True,
-        )
+        [place] = citation_lines([span], language_of(answer.text))
+        line = f"  - {place.partition('] ')[2]} ({span.document} [{span.start}-{span.end}]): {span.quote}"
+        output.print(line, markup=False, highlight=False, style="dim", soft_wrap=True)

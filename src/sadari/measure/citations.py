@@ -13,7 +13,7 @@ from statistics import fmean
 
 from sadari.errors import DataError
 from sadari.measure.korean import KoreanText, is_supported, korean_text, numbers_in
-from sadari.measure.text import compared, normalise
+from sadari.text.forms import compared, normalise
 from sadari.types import Answer, Document, Example, Span
 
 MOST_CITATIONS = 100

@@ -16,8 +16,8 @@ from typing import Literal, get_args
 from sadari.errors import DataError
 from sadari.measure.abstention import refusal_of
 from sadari.measure.citations import gold_overlap, stands_in
-from sadari.measure.text import compared, normalise
-from sadari.retrieve.text import sentence_spans
+from sadari.text.forms import compared, normalise
+from sadari.text.sentences import sentence_spans
 from sadari.text.support import LEAST_SUPPORT, best_support, claims_anything, clauses_of
 from sadari.types import Answer, Chunk, Document, Example, Span
 

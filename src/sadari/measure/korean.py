@@ -19,8 +19,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from typing import Any, Protocol
 
-from sadari.measure.quantities import Quantity, is_supported, numbers_in, quantities_in, replace_quantities
-from sadari.measure.text import MOST_CHARS, compared, normalise
+from sadari.text.forms import MOST_CHARS, compared, normalise
+from sadari.text.morphemes import kiwi
+from sadari.text.quantities import Quantity, is_supported, numbers_in, quantities_in, replace_quantities
 
 __all__ = [
     "MOST_CHARS",
@@ -106,11 +107,11 @@ class KiwiText:
     """
 
     def __init__(self) -> None:
-        from kiwipiepy import Kiwi, __version__
+        from kiwipiepy import __version__
 
         self.name = f"kiwi {'.'.join(__version__.split('.')[:2])}"
         self.tokens_name = f"{self.name} morphemes"
-        self._kiwi: Any = Kiwi(num_workers=1)
+        self._kiwi: Any = kiwi()
         self._stems = lru_cache(4096)(self._find_stems)
         self._tokens = lru_cache(2048)(self._find_tokens)
 

@@ -20,7 +20,7 @@ from typing import Any
 from sadari.errors import ConfigError, DataError
 from sadari.measure.korean import KoreanText, comparison_key, korean_text, syllables
 from sadari.measure.scorers import accepted_texts
-from sadari.measure.text import MOST_CHARS, compared
+from sadari.text.forms import MOST_CHARS, compared
 from sadari.types import Answer, Example, Score
 
 SHORTEST_FOR_BLEU = 30

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import count, islice, product
 from string import ascii_letters
+from typing import Literal
 
 from sadari.types import Chunk, Example, Message, Prompt
 
@@ -29,27 +30,31 @@ def compose(
     marks: Sequence[str] = (),
     similar: Sequence[Example] = (),
     shots: Sequence[Example] = (),
+    place: Literal["question", "system"] = "question",
 ) -> tuple[Message, ...]:
     """The messages for one conversation.
 
     Args:
         prompt: Instruction, label list and reasoning switch.
         conversation: The user's messages, ending in the one to answer.
-        passages: Retrieved chunks, best first; written above the question and numbered from 1.
+        passages: Retrieved chunks, best first, numbered from 1.
         marks: Where answers name sentences: a mark for each passage, which then is one sentence, on one line with its title.
         similar: Retrieved training examples, best first; written as a list, the best one nearest the question.
         shots: Few-shot examples, best first; shown as earlier turns, the best one last.
+        place: Whether passages stand above the question, or at the end of the system text.
     """
     asked = conversation[-1].content if conversation else ""
     language = language_of(asked)
-    messages = [m for m in (_system_message(prompt, conversation),) if m.content]
+    documents = _documents(passages, marks, language)
+    above = documents if place == "question" else ""
+    messages = [m for m in (_system_message(prompt, conversation, documents if place == "system" else ""),) if m.content]
     for shot in reversed(shots):
         messages += [Message("user", shot.question, weight=0.0), Message("assistant", shot.target.content, weight=0.0)]
     messages += [m for m in conversation[:-1] if m.role != "system"]
     if conversation:
         last = conversation[-1]
         messages.append(
-            Message(last.role, _framed(asked, passages, marks, similar, language), last.weight, last.tool_calls, last.tool_call_id)
+            Message(last.role, _framed(asked, above, similar, language), last.weight, last.tool_calls, last.tool_call_id)
         )
     return tuple(messages)
 
@@ -74,12 +79,12 @@ def final_answer(text: str, prompt: Prompt) -> str:
     return text.strip()
 
 
-def language_of(text: str) -> str:
+def language_of(text: str) -> Literal["ko", "en"]:
     """ "ko" if the text holds any Hangul, else "en"."""
     return "ko" if re.search("[가-힣]", text) else "en"
 
 
-def _system_message(prompt: Prompt, conversation: Sequence[Message]) -> Message:
+def _system_message(prompt: Prompt, conversation: Sequence[Message], documents: str) -> Message:
     language = language_of(prompt.instruction)
     own = [m.content for m in conversation if m.role == "system"]
     parts = [prompt.instruction, *own]
@@ -87,20 +92,28 @@ def _system_message(prompt: Prompt, conversation: Sequence[Message]) -> Message:
         parts.append(_LABELS[language] + "\n" + "\n".join(prompt.labels))
     if prompt.chain_of_thought:
         parts.append(_REASON[language])
+    parts.append(documents)
     return Message("system", "\n\n".join(p for p in parts if p), weight=0.0)
 
 
-def _framed(asked: str, passages: Sequence[Chunk], marks: Sequence[str], similar: Sequence[Example], language: str) -> str:
-    question, documents, examples = _HEADINGS[language]
-    if not passages and not similar:
+def _documents(passages: Sequence[Chunk], marks: Sequence[str], language: str) -> str:
+    """The passages under their heading; where answers name sentences, a line for each."""
+    if not passages:
+        return ""
+    if marks:
+        lines = [f"{mark}. {p.title}: {p.text}" for mark, p in zip(marks, passages, strict=True)]
+        return f"{_HEADINGS[language][1]}:\n" + "\n".join(lines)
+    return f"{_HEADINGS[language][1]}:\n" + "\n\n".join(f"[{i}] {p.title}\n{p.text}" for i, p in enumerate(passages, 1))
+
+
+def _framed(asked: str, documents: str, similar: Sequence[Example], language: str) -> str:
+    question, _, examples = _HEADINGS[language]
+    if not documents and not similar:
         return asked
     parts = []
     if similar:
         parts.append(f"{examples}:\n" + "\n".join(f"{e.question} -> {e.target.content}" for e in reversed(similar)))
-    if marks:
-        lines = (f"{mark}. {p.title}: {p.text}" for mark, p in zip(marks, passages, strict=True))
-        parts.append(f"{documents}:\n" + "\n".join(lines))
-    elif passages:
-        parts.append(f"{documents}:\n" + "\n\n".join(f"[{i}] {p.title}\n{p.text}" for i, p in enumerate(passages, 1)))
+    if documents:
+        parts.append(documents)
     parts.append(f"{question}: {asked}")
     return "\n\n".join(parts)

@@ -49,11 +49,14 @@ def candidate_instructions(goal: str, language: Language, kind: Kind) -> tuple[I
     return (zero_shot(goal), Instruction("role", f"{role} {goal}"), Instruction("role+form", f"{role} {goal} {form}"))
 
 
-def grounded_instruction(goal: str, language: Language, abstention: str, *, by_mark: bool = False) -> Instruction:
+def grounded_instruction(
+    goal: str, language: Language, abstention: str, *, by_mark: bool = False, cites: bool = False
+) -> Instruction:
     """Answer from the documents only, and say so when they do not hold the answer.
 
     Args:
         by_mark: The answer is the mark of a sentence (`sentence_marks`), which stands for the sentence.
+        cites: Every sentence ends with the number of the document that says it.
     """
     if by_mark:
         rule = {
@@ -65,4 +68,9 @@ def grounded_instruction(goal: str, language: Language, abstention: str, *, by_m
         "ko": f'문서에 있는 내용으로만 답하고, 문서에 없으면 "{abstention}"라고 답하세요.',
         "en": f'Answer from the documents only; if they do not say, answer "{abstention}".',
     }[language]
-    return Instruction("grounded", f"{goal} {rule}")
+    if cites:
+        rule += {
+            "ko": " 문장마다 끝에 근거 문서의 번호를 [1]처럼 쓰세요.",
+            "en": " End every sentence with the number of the document that says so, such as [1].",
+        }[language]
+    return Instruction("cited" if cites else "grounded", f"{goal} {rule}")

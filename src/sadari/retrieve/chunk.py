@@ -5,8 +5,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from sadari.retrieve.text import sentence_spans
 from sadari.retrieve.tokens import token_counts
+from sadari.text.sentences import sentence_spans
 from sadari.types import Chunk, Document
 
 SENTENCE = 1

@@ -15,13 +15,13 @@ def cite(text: str, passages: Sequence[Chunk]) -> tuple[Span, ...]:
     return trace(text, passages).citations()
 
 
-def citation_lines(cited: Sequence[Chunk], language: Literal["ko", "en"]) -> tuple[str, ...]:
+def citation_lines(cited: Sequence[Span], language: Literal["ko", "en"]) -> tuple[str, ...]:
     """What people read of the sources of an answer: "[1] 환불 규정, 3쪽, 2026-05-01".
 
     Args:
         cited: In the order of the answer. Sources on one page of one document are one line; numbers count the lines.
     """
-    places = dict.fromkeys((chunk.title or chunk.document, chunk.page, chunk.date) for chunk in cited)
+    places = dict.fromkeys((span.title or span.document, span.page, span.date) for span in cited)
     return tuple(f"[{number}] {_place(*place, language)}" for number, place in enumerate(places, 1))
 
 

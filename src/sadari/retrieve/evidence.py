@@ -13,7 +13,7 @@ from typing import Literal
 
 from sadari.retrieve.chunk import sentences_of
 from sadari.retrieve.passages import Marked, read_marks
-from sadari.retrieve.text import sentence_spans
+from sadari.text.sentences import sentence_spans
 from sadari.text.support import LEAST_SUPPORT, Conflict, Support, best_support, claims_anything, clauses_of
 from sadari.types import Chunk, Span
 
@@ -156,7 +156,7 @@ def with_marks(text: str, passages: Sequence[Chunk], asked: str = "") -> str | N
 
 def span_of(source: Chunk) -> Span:
     """The characters of its document that a chunk is."""
-    return Span(source.document, source.start, source.end, source.text)
+    return Span(source.document, source.start, source.end, source.text, source.title, source.page, source.date)
 
 
 def learn_threshold(

@@ -1,7 +1,7 @@
 """How retrieved text is put to a model: as data under numbers that only sadari writes, never as instructions.
 
 Covered: a passage cannot open another passage, end its own, begin the question or the answer, take a role, write a token of a chat
-template, or name a source with a mark; what nobody can see in it is left out; orders to the model that `sadari.task.injection`
+template, or name a source with a mark; what nobody can see in it is left out; orders to the model that `sadari.text.injection`
 finds are told to the model, or their passage is left out.
 
 Not covered: orders that nobody finds. A model may still obey one, which is why an answer is checked against the sentences it names
@@ -15,8 +15,8 @@ from functools import lru_cache
 from typing import Literal
 
 from sadari.retrieve.chunk import sentences_of
-from sadari.task.findings import INVISIBLE
-from sadari.task.injection import find_injections
+from sadari.text.findings import INVISIBLE
+from sadari.text.injection import find_injections
 from sadari.types import Chunk, Regex
 
 MOST_TITLE = 200
@@ -46,11 +46,14 @@ class Put:
     orders: tuple[str, ...] = ()
 
     def sentences(self) -> tuple["Put", ...]:
-        """Its sentences, each by itself under the same title, on one line."""
-        return tuple(
-            Put(one, replace(one, title=self.shown.title, header="", text=as_data(one.text).replace("\n", " ")), self.orders)
-            for one in sentences_of(self.passage)
-        )
+        """Its sentences, each by itself under the same title, on one line; a row of a table behind the names of its columns."""
+
+        def shown(one: Chunk) -> Chunk:
+            head, _, _ = one.header.partition("\n")
+            line = as_data(f"{head}\n{one.text}" if head else one.text).replace("\n", " ")
+            return replace(one, title=self.shown.title, header="", text=line)
+
+        return tuple(Put(one, shown(one), self.orders) for one in sentences_of(self.passage))
 
 
 def put_as_data(

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from sadari.errors import ModelError, TrainingError
 from sadari.files import write_text
 from sadari.retrieve.terms import morpheme_terms
-from sadari.retrieve.text import sentence_spans
+from sadari.text.sentences import sentence_spans
 from sadari.types import Chunk
 
 LEARNED = "learned"

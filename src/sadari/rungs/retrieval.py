@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, NonNegativeInt, PositiveInt
 from sadari.files import write_lines
 from sadari.prompt.instructions import grounded_instruction
 from sadari.retrieve.chunk import SENTENCE
-from sadari.rungs.search import Part, Search, choose, choose_jointly, with_threshold
+from sadari.rungs.search import Part, Search, choose, choose_jointly, with_support, with_threshold
 from sadari.types import Built, Example, Retrieval, System, Workshop
 
 
@@ -45,6 +45,13 @@ class RetrievalConfig(BaseModel, frozen=True, extra="forbid"):
     quote: tuple[NonNegativeInt, ...] = Field(
         (1, 0, 2), min_length=1, description="Try free answers (0) and answers of at most so many verbatim sentences."
     )
+    cites: tuple[Literal["traced", "asked", "held"], ...] = Field(
+        ("traced",),
+        min_length=1,
+        description="How free answers name their sources, to try: found afterwards, asked for, or held to.",
+    )
+    unsupported: Literal["keep", "mark", "remove"] = Field("keep", description="What becomes of sentences without a source.")
+    orders: Literal["tell", "leave_out"] = Field("tell", description="What becomes of passages with orders to the model.")
     trials: PositiveInt = Field(27, description="Combinations of all these to try.")
     examples_k: tuple[PositiveInt, ...] = Field(
         (4, 8), min_length=1, description="Numbers of similar training examples to try where there are no documents."
@@ -52,17 +59,22 @@ class RetrievalConfig(BaseModel, frozen=True, extra="forbid"):
 
     def combinations(self, has_labels: bool) -> int:
         """How many there are of all these."""
-        lists = (self.overlap, self.context, self.terms, self.embedder, self.reranker, self.place, () if has_labels else self.quote)
-        return (len(self.k) * len(self.chunk_tokens) + len(self.sentences)) * prod(len(options) or 1 for options in lists)
+        searched = (self.overlap, self.context, self.terms, self.embedder, self.reranker, self.place)
+        lists = searched if has_labels else (*searched, [*self.quote, *self.cites[1:]])
+        return (len(self.k) * len(self.chunk_tokens) + len(self.sentences)) * prod(len(options) for options in lists)
 
 
-def grounded(incumbent: System, workshop: Workshop, quote: int) -> System:
+def grounded(incumbent: System, workshop: Workshop, quote: int, *, cites: bool = False) -> System:
     """`incumbent` told to answer from the task's documents alone, by at most `quote` verbatim sentences (0: freely).
 
     A task with labels answers with one of them and quotes nothing.
+
+    Args:
+        cites: It is told to name its sources behind each sentence.
     """
     quote = 0 if workshop.labels else quote
-    instruction = grounded_instruction(workshop.goal, workshop.language, incumbent.abstention, by_mark=quote > 0)
+    by_mark, cites = quote > 0, cites and not quote and not workshop.labels
+    instruction = grounded_instruction(workshop.goal, workshop.language, incumbent.abstention, by_mark=by_mark, cites=cites)
     # Passages take the room of the few-shot examples, which were chosen for answering without them.
     prompt = replace(incumbent.prompt, instruction=instruction.text, shots=0, chain_of_thought=False)
     decoding = replace(incumbent.decoding, quote=quote, choices=workshop.labels)
@@ -88,13 +100,17 @@ class RetrievalRung:
         search = Search(self._parts(), partial(self._system, incumbent), self._workshop, self._config.trials, workdir)
         system, notes = choose_jointly(search, validation)
         system, threshold = with_threshold(system, validation, self._workshop)
-        return Built(system, notes=(*threshold, *notes))
+        system, support = with_support(system, validation, self._workshop)
+        return Built(system, notes=(*threshold, *support, *notes))
 
     def _parts(self) -> tuple[Part, ...]:
         config = self._config
         shown = {f"{k} passages of {n} tokens": (k, n) for n in config.chunk_tokens for k in config.k}
         shown |= {f"{k} sentences": (k, SENTENCE) for k in config.sentences}
-        answers = {f"at most {q} quoted sentences" if q else "free": q for q in config.quote}
+        answers: dict[str, tuple[int, str]] = {
+            f"at most {q} quoted sentences" if q else f"free, sources {config.cites[0]}": (q, config.cites[0]) for q in config.quote
+        }
+        answers |= {f"free, sources {cites}": (0, cites) for cites in config.cites[1:]}
         return (
             Part("shown", shown),
             Part("overlap", {str(n): n for n in config.overlap}),
@@ -103,11 +119,11 @@ class RetrievalRung:
             Part("embedder", {name or "none": name for name in config.embedder}),
             Part("reranker", {name or "none": name for name in config.reranker}),
             Part("place", {name: name for name in config.place}),
-            Part("answer", {"label": 0} if self._workshop.labels else answers),
+            Part("answer", {"label": (0, "traced")} if self._workshop.labels else answers),
         )
 
     def _system(self, incumbent: System, values: Sequence[Any]) -> System:
-        (k, chunk_tokens), overlap, context, terms, embedder, reranker, place, quote = values
+        (k, chunk_tokens), overlap, context, terms, embedder, reranker, place, (quote, cites) = values
         terms = terms if embedder or terms != "none" else "bigrams"  # something has to be searched by
         retrieval = Retrieval(
             *("documents", k, chunk_tokens, overlap),
@@ -116,8 +132,11 @@ class RetrievalRung:
             embedder=embedder,
             reranker=reranker,
             place=place,
+            cites=cites,
+            unsupported=self._config.unsupported,
+            orders=self._config.orders,
         )
-        return grounded(incumbent, self._workshop, quote).with_(retrieval=retrieval)
+        return grounded(incumbent, self._workshop, quote, cites=cites != "traced").with_(retrieval=retrieval)
 
     def _with_examples(self, incumbent: System, train: Sequence[Example], validation: Sequence[Example], workdir: Path) -> Built:
         pool = workdir / "examples.jsonl"

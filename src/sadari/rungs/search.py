@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from sadari.answer import coverage_of
+from sadari.answer import Answerer, coverage_of
 from sadari.files import kept
+from sadari.retrieve.evidence import learn_threshold
 from sadari.types import Example, System, Workshop
 
 FIRST_TRIAL = 16
@@ -188,3 +189,32 @@ def with_threshold(system: System, validation: Sequence[Example], workshop: Work
         f"abstains below coverage {best:.2f}: {right_at(0.0):.0f} -> {right_at(best):.0f} of {len(validation)} validation answers"
     )
     return system.with_(retrieval=replace(system.retrieval, min_score=best)), (note,)
+
+
+def with_support(system: System, validation: Sequence[Example], workshop: Workshop) -> tuple[System, tuple[str, ...]]:
+    """Let a system that removes unsupported sentences choose how much of a sentence its sources must say.
+
+    The model answers `validation` once; its answers are settled and scored at each threshold.
+
+    Returns:
+        The system, and a note if another threshold was taken.
+    """
+    assert system.retrieval is not None, "only what is retrieved supports an answer"
+    if system.retrieval.unsupported != "remove" or system.decoding.quote or system.decoding.choices:
+        return system, ()
+    answerer = Answerer(system, workshop.load(system))
+    drafts = answerer.drafts(validation)
+
+    def right_at(least: float) -> float:
+        answers = [draft if evidence is None else answerer.settle(draft, evidence, least) for draft, evidence in drafts]
+        return sum(workshop.scorer.score(e, a).value for e, a in zip(validation, answers, strict=True))
+
+    start = system.retrieval.least_support
+    least = learn_threshold([evidence for _, evidence in drafts if evidence is not None], right_at, start=start)
+    if least == start:
+        return system, ()
+    note = (
+        f"keeps sentences that their sources support to {least:.2f}: {right_at(start):.0f} -> {right_at(least):.0f} of "
+        f"{len(validation)} validation answers"
+    )
+    return system.with_(retrieval=replace(system.retrieval, least_support=least)), (note,)

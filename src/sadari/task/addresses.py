@@ -5,7 +5,7 @@ The names of provinces and districts are listed, since words that end like them 
 
 import re
 
-from sadari.task.findings import Gate, Rule, always
+from sadari.text.findings import Gate, Rule, always
 
 _PROVINCES = (
     "서울(?:특별시|시)?|(?:부산|대구|인천|광주|대전|울산)(?:광역시|시)?|세종(?:특별자치시|시)?|경기(?:도)?|강원(?:특별자치도|도)?|"

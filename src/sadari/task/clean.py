@@ -19,7 +19,6 @@ from sadari.task.config import TASK_FILE, LeaksConfig, TaskConfig, load_config, 
 from sadari.task.documents import read_documents
 from sadari.task.duplicates import NearIndex, question_text
 from sadari.task.files import read_text, resolve_path
-from sadari.task.findings import INVISIBLE
 from sadari.task.leaks import Twin, find_twins
 from sadari.task.mask import Masker, map_texts, mask_project, published
 from sadari.task.readers import Row, scan_rows
@@ -27,6 +26,7 @@ from sadari.task.splits import cut_test
 from sadari.task.task import NO_AUDIT, load_task
 from sadari.task.text import fold
 from sadari.task.writers import write_documents, write_examples
+from sadari.text.findings import INVISIBLE
 from sadari.types import Document, Example
 
 SPLITS = ("train", "validation", "test", "audit")

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import cache
 from math import log2
 
-from sadari.task.findings import Certainty, Finding, Gate, Rule, always, search
+from sadari.text.findings import Certainty, Finding, Gate, Rule, always, search
 
 _Verdict = tuple[str, Certainty] | None
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sadari.task.credentials import find_credentials
-from sadari.task.findings import Finding
 from sadari.task.privacy import KINDS, find_personal, value_of
+from sadari.text.findings import Finding
 from sadari.types import Document, Example, Message, Reference, Span, ToolCall, ToolSpec
 
 _WORDS: Mapping[str, Mapping[str, str]] = {

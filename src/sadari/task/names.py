@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from sadari.task.findings import Certainty, Gate, Rule, words
+from sadari.text.findings import Certainty, Gate, Rule, words
 
 _SURNAMES = (
     "남궁|황보|제갈|사공|선우|서문|독고|동방|"

@@ -15,8 +15,8 @@ from functools import cache
 from ipaddress import ip_address
 
 from sadari.task.addresses import address_rules
-from sadari.task.findings import Certainty, Finding, Gate, Rule, always, is_near, read, search, words
 from sadari.task.names import name_rules
+from sadari.text.findings import Certainty, Finding, Gate, Rule, always, is_near, read, search, words
 
 KINDS = (
     *("resident", "business", "corporate", "card", "licence", "passport", "email", "phone", "account", "ip", "address", "name"),

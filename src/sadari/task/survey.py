@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from sadari.task.credentials import find_credentials
-from sadari.task.findings import Finding
-from sadari.task.injection import find_injections
 from sadari.task.mask import map_texts
 from sadari.task.privacy import find_personal, value_of
 from sadari.task.task import Task
+from sadari.text.findings import Finding
+from sadari.text.injection import find_injections
 from sadari.types import Document, Example
 
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from sadari.measure.quantities import Quantity, is_supported, quantities_in
-from sadari.measure.text import compared
+from sadari.text.forms import compared
 from sadari.text.morphemes import names_in
+from sadari.text.quantities import Quantity, is_supported, quantities_in
 
 Conflict = Literal["", "number", "negation", "name"]
 

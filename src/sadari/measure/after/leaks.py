@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sadari.errors import DataError
-from sadari.measure.text import compared
+from sadari.text.forms import compared
 from sadari.types import Answer, Example
 
 SHORTEST = 4

@@ -1,6 +1,6 @@
 """Scorers: each judges one answer against its example, in [0, 1], and says why.
 
-All compare text as `measure.korean` does, and read no more of an endless answer than `measure.text.MOST_CHARS` or a bound of their
+All compare text as `measure.korean` does, and read no more of an endless answer than `text.forms.MOST_CHARS` or a bound of their
 own. An answer with an `error` scores 0. The rule for answers that cite documents stands in `measure.facts`, ROUGE in
 `measure.overlap`, a model as judge in `measure.llm_judge`, and the choice between scorers in `measure.choice`.
 """

@@ -10,7 +10,7 @@ from sadari.errors import DataError
 from sadari.measure.scorers.schema import AnswerSchema
 from sadari.measure.scorers.scoring import accepted_texts
 from sadari.measure.scorers.values import TooDeepError, leaves, path_text
-from sadari.measure.text import normalise
+from sadari.text.forms import normalise
 from sadari.types import Answer, Example, Score
 
 MOST_JSON_CHARS = 100_000

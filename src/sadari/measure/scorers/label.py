@@ -7,7 +7,7 @@ from statistics import fmean
 
 from sadari.errors import DataError
 from sadari.measure.scorers.scoring import accepted_texts, shorten
-from sadari.measure.text import compared
+from sadari.text.forms import compared
 from sadari.types import Answer, Example, Score
 
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from sadari.measure.quantities import Quantity, quantities_in
 from sadari.measure.scorers.scoring import accepted_texts, shorten
-from sadari.measure.text import MOST_CHARS
+from sadari.text.forms import MOST_CHARS
+from sadari.text.quantities import Quantity, quantities_in
 from sadari.types import Answer, Example, Score
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from sadari.measure.scorers.scoring import accepted_texts
-from sadari.measure.text import compared
+from sadari.text.forms import compared
 from sadari.types import Answer, Example, Score
 
 CHRF_ORDER = 6
@@ -29,7 +29,7 @@ class TextScorer:
 def chrf(answer: str, reference: str, *, order: int = CHRF_ORDER, beta: float = CHRF_BETA) -> float:
     """chrF of one sentence, in [0, 1]; 1 for identical texts, and for two empty ones.
 
-    What follows the first 20,000 characters (`text.MOST_CHARS`) is not compared.
+    What follows the first 20,000 characters (`text.forms.MOST_CHARS`) is not compared.
     """
     said, wanted = ("".join(compared(text).split()) for text in (answer, reference))
     if said == wanted:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from sadari.measure.text import normalise
+from sadari.text.forms import normalise
 
 DEEPEST = 100
 """Levels of lists and objects within each other that are compared; deeper values are equal to nothing."""

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from sadari.retrieve.embed.contrast import Contrast, Ids, Pair, train_table
 from sadari.retrieve.embed.static import StaticEmbedder, pieces_of, quantised, row_ids
-from sadari.retrieve.text import sentence_spans
+from sadari.text.sentences import sentence_spans
 
 NAMED, SHARED, DIMENSIONS = 14_336, 2_048, 256
 """Rows of named pieces, rows shared by hash, and their width: 4.2 MB in 8 bits."""

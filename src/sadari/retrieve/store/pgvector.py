@@ -243,6 +243,7 @@ class PgvectorStore:
                 f"CREATE INDEX IF NOT EXISTS sadari_chunks_vector ON sadari_chunks USING hnsw "
                 f"((vector::vector({self.dimensions:d})) vector_ip_ops)"
             )
+            connection.execute("ANALYZE sadari_chunks")  # or the planner does not know that the graph is worth it
 
     def _connect(self) -> Any:
         return self._psycopg.connect(

@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from sadari.measure.numerals import digits_for_words
-from sadari.measure.quantities import is_supported, numbers_in, quantities_in, replace_quantities
-from sadari.measure.text import MOST_CHARS
+from sadari.text.forms import MOST_CHARS
+from sadari.text.numerals import digits_for_words
+from sadari.text.quantities import is_supported, numbers_in, quantities_in, replace_quantities
 
 
 @pytest.mark.parametrize(

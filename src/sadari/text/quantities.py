@@ -1,7 +1,7 @@
 """Numbers, money, dates and times in the ways Korean and English text spells them, brought to one spelling.
 
 10만 원, 십만 원, 100,000원 and ₩100,000 are all "100000원"; 2025년 3월 1일, 2025.3.1 and March 1, 2025 are all "2025-03-01";
-오후 6시, 오후 여섯 시 and 18:00 are all "18:00"; 사흘, 3일 and 3 days are all "3일". `measure.numerals` reads what is in words.
+오후 6시, 오후 여섯 시 and 18:00 are all "18:00"; 사흘, 3일 and 3 days are all "3일". `text.numerals` reads what is in words.
 
 Not read: fractions written in words, Roman and circled numerals, lunar dates, years of reigns.
 """
@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache, lru_cache
 
-from sadari.measure.numerals import digits_for_words
-from sadari.measure.text import compared
+from sadari.text.forms import compared
+from sadari.text.numerals import digits_for_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Quantity:
 
     Args:
         spelling: The one spelling all others are brought to: "100000원", "7일", "2025-03-01", "18:00", "1588-1234".
-        start, end: Where it stands in the text as it is compared (`text.compared`).
+        start, end: Where it stands in the text as it is compared (`text.forms.compared`).
         value: The number alone; None for dates, times and telephone numbers.
         unit: Canonical unit, "" if there is none.
     """
@@ -38,7 +38,7 @@ def quantities_in(text: str) -> list[Quantity]:
     """Every number, date and time of `text`, in order of appearance.
 
     Left out, because they are no claims: list markers at the start of a line ("1. "), citation marks ("[2]"), and digits glued to
-    Latin letters before them ("A4"). What follows the first `text.MOST_CHARS` characters is not read.
+    Latin letters before them ("A4"). What follows the first `text.forms.MOST_CHARS` characters is not read.
     """
     return list(_scan(compared(text)))
 

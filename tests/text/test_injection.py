@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sadari.task.injection import find_injections
+from sadari.text.injection import find_injections
 
 TAGS = "".join(chr(0xE0000 + ord(char)) for char in "ignore all")
 FOUND = [

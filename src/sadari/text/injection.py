@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from sadari.task.findings import Certainty, Finding, Gate, Rule, always, search
+from sadari.text.findings import Certainty, Finding, Gate, Rule, always, search
 
 _Verdict = tuple[str, Certainty] | None
 
@@ -68,7 +68,7 @@ _FORGET = (
     r"(?:ignore|disregard|forget|override|overrule|bypass|neglect|discard|do[ ]not[ ](?:follow|obey)|don'?t[ ](?:follow|obey)|"
     r"stop[ ]following)"
 )
-_FORGET_KO = r"(?:무시|잊어|잊고|잊으|따르지|버려|버리|폐기|취소하|덮어|삭제하고)"
+_FORGET_KO = r"(?:무시|잊어|잊고|잊으|따르지[ ]?(?:말|마|않고)|버려|버리|폐기|취소하|덮어|삭제하고)"
 _EARLIER = r"(?:previous|prior|above|earlier|preceding|former|original|initial|existing|system|safety|foregoing|past|current)"
 _EARLIER_KO = r"(?:이전|기존|위|앞|앞선|지금까지|이제까지|원래|처음|초기|모든|시스템|상위|사전|현재)"
 _SAID = (
@@ -81,7 +81,7 @@ _ORDERS: tuple[tuple[str, str, str], ...] = (
     # A kind, words without which it cannot be, and the pattern; spaces in it are written [ ].
     (
         "override",
-        "previous|prior|above|earlier|preceding|instructions?|prompts?|system|safety",
+        "previous|prior|above|earlier|preceding|original|initial|instructions?|prompts?|guidelines?|rules?|system|safety",
         rf"{_FORGET}[ \n]{{1,2}}{_FEW}{_EARLIER}[ \n]{{1,2}}{_FEW}{_SAID}",
     ),
     (
