@@ -50,6 +50,12 @@ bench-generation: setup
 bench-ingestion: setup
 	$(BIN)/python benchmarks/ingestion/run.py
 
+bench-retrieval: setup
+	$(BIN)/python benchmarks/retrieval/run.py $(if $(QUICK),--quick)
+
+bench-retrieval-scale: setup
+	$(BIN)/python benchmarks/retrieval_scale/run.py
+
 bench-tools: setup
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/tools/run.py
 

@@ -13,9 +13,9 @@ MAY_KNOW: dict[str, set[str]] = {
     "errors": set(),
     "files": {"errors"},
     "text": set(),
-    "task": BASE,
+    "task": BASE | {"retrieve"},  # whose loading reads the documents of a task
     "prompt": BASE,
-    "retrieve": BASE,
+    "retrieve": BASE | {"model"},  # embedders behind an endpoint, and shown only to who asks for them
     "model": BASE | {"mini"},  # where the bundled weights are
     "measure": BASE,
     "mini": BASE | {"model", "prompt"},  # its rows are laid out as sadari will serve them

@@ -144,7 +144,7 @@ def test_a_passage_is_shown_by_the_line_with_the_head_of_its_table_and_its_sente
         "|---|---|",
         "| 기본 | 4,900원 |",
     ]
-    assert [(one.shown.title, one.shown.text) for one in put.sentences()][-1] == ("안내", "| 기본 | 4,900원 |")
+    assert [(one.shown.title, one.shown.text) for one in put.sentences()][-1] == ("안내", "| 이름 | 월 요금 | | 기본 | 4,900원 |")
     for one in put.sentences():
         assert table.text[one.passage.start : one.passage.end] == one.passage.text
 

@@ -1,7 +1,7 @@
 """`sadari index`: keep a searchable index in step with documents."""
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,14 +49,14 @@ def index(
     if watch and every:
         raise ConfigError("--watch looks at the files every 2 s, --every indexes on a schedule: give one of them.")
     pause_s = WATCH_S if watch else _seconds(every)
-    home, source = _source(what)
+    home, source, access = _source(what)
     preparation, dimensions = _preparation(embed)
     opened = open_store(store or str(home / INDEX), dimensions)
     progress = Progress(errors)
 
     def update() -> None:
         started = time.perf_counter()
-        loaded, keep = _load(source, opened.state())
+        loaded, keep = _load(source, access, opened.state())
         changes = update_index(loaded.documents, opened, preparation, keep=keep, tell=progress.tell)
         said = _as_json(changes, loaded.faults, opened.uri, time.perf_counter() - started)
         (print_json if json else _print)(said)
@@ -71,8 +71,8 @@ def index(
         opened.close()
 
 
-def _source(what: Path) -> tuple[Path, Path]:
-    """Where the default store goes, and what is indexed."""
+def _source(what: Path) -> tuple[Path, Path, Mapping[str, Sequence[str]]]:
+    """Where the default store goes, what is indexed, and who may see it."""
     from sadari.task.config import TASK_FILE, load_config
     from sadari.task.files import resolve_path
 
@@ -83,17 +83,17 @@ def _source(what: Path) -> tuple[Path, Path]:
             raise ConfigError(
                 f"{what}: the task names no documents. Add `documents: FOLDER` to {TASK_FILE}, or name the folder here."
             )
-        return folder, resolve_path(config.documents.path, folder)
-    return (what if what.is_dir() else what.parent), what
+        return folder, resolve_path(config.documents.path, folder), config.documents.access
+    return (what if what.is_dir() else what.parent), what, {}
 
 
-def _load(source: Path, held: Collection[str]) -> tuple["Loaded", list[str]]:
+def _load(source: Path, access: Mapping[str, Sequence[str]], held: Collection[str]) -> tuple["Loaded", list[str]]:
     """What was read, and those of the ids in `held` that could not be read just now: they stay as they were."""
     from sadari.retrieve.load import Options, load_all
 
     if not source.exists():  # an unmounted disk is no order to delete everything
         raise DataError(f"{source}: no such folder. Nothing was changed in the index.")
-    loaded = load_all(source, Options(folder=source.parent))
+    loaded = load_all(source, Options(access=access, folder=source.parent))
     unread = [fault.source.partition("/")[2] if source.is_dir() else fault.source for fault in loaded.faults]
     return loaded, [name for name in held if any(_is_part(name, rest) or _is_part(rest, name) for rest in unread if rest)]
 
@@ -117,11 +117,10 @@ def _preparation(embed: str | None) -> tuple["Preparation", int]:
     if embed is None:
         return Preparation(chunk, name=name), 0
     from sadari.retrieve.embed import load_embedder
+    from sadari.retrieve.text import embedded_text
 
     embedder = load_embedder(embed)
-    preparation = Preparation(
-        chunk, lambda chunks: embedder.embed([f"{c.title}\n{c.header}\n{c.text}" for c in chunks]), f"{name}, {embedder.name}"
-    )
+    preparation = Preparation(chunk, lambda chunks: embedder.embed([embedded_text(c) for c in chunks]), f"{name}, {embedder.name}")
     return preparation, embedder.dimensions
 
 

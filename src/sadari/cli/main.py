@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import typer
 
-from sadari.cli import ask, chat, check, climb, compare, doctor, evaluate, gate, init, report, tune
+from sadari.cli import ask, chat, check, climb, compare, doctor, evaluate, gate, index, init, report, tune
 from sadari.cli.data import data
 from sadari.cli.show import errors
 from sadari.errors import SadariError
@@ -33,6 +33,7 @@ app.command("init")(init.init)
 app.command("check")(check.check)
 app.command("climb")(climb.climb)
 app.command("tune")(tune.tune)
+app.command("index")(index.index)
 app.command("ask")(ask.ask)
 app.command("chat")(chat.chat)
 app.command("eval")(evaluate.evaluate)

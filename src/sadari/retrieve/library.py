@@ -10,6 +10,7 @@ from sadari.retrieve.rerank import load_reranker
 from sadari.retrieve.search import Searcher
 from sadari.retrieve.store import MemoryStore
 from sadari.retrieve.terms import chunk_terms
+from sadari.retrieve.text import embedded_text
 from sadari.types import EVERYONE, Chunk, Document, Found, Reader, Retrieval
 
 
@@ -31,7 +32,7 @@ class Library:
         embedder = load_embedder(retrieval.embedder) if retrieval.embedder else None
         terms = "bigrams" if retrieval.terms == "none" else retrieval.terms
         store = MemoryStore(embedder.dimensions if embedder else 0, chunk_terms(terms))
-        store.put(chunks, embedder.embed([f"{c.title}\n{c.header}\n{c.text}" for c in chunks]) if embedder else None)
+        store.put(chunks, embedder.embed([embedded_text(c) for c in chunks]) if embedder else None)
         store.commit({})
         reranker = load_reranker(retrieval.reranker) if retrieval.reranker else None
         self._searcher = Searcher(store, embedder, terms=retrieval.terms, reranker=reranker)

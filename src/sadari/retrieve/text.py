@@ -30,6 +30,11 @@ def search_terms(text: str) -> list[str]:
     return terms
 
 
+def embedded_text(chunk: Chunk) -> str:
+    """What an embedder is given of a chunk."""
+    return "\n".join(part for part in (chunk.title, chunk.header, chunk.text) if part)
+
+
 def indexed_terms(chunk: Chunk) -> list[str]:
     """The terms that a chunk is found by; those of its title count twice, since passages often do not repeat their subject."""
     return search_terms(f"{chunk.title} {chunk.title} {chunk.header} {chunk.text}")

@@ -48,7 +48,7 @@ class RetrievalConfig(BaseModel, frozen=True, extra="forbid"):
     cites: tuple[Literal["traced", "asked", "held"], ...] = Field(
         ("traced",),
         min_length=1,
-        description="How free answers name their sources, to try: found afterwards, asked for, or held to.",
+        description="How free answers name sources, to try: found afterwards, asked for, or held to.",
     )
     unsupported: Literal["keep", "mark", "remove"] = Field("keep", description="What becomes of sentences without a source.")
     orders: Literal["tell", "leave_out"] = Field("tell", description="What becomes of passages with orders to the model.")

@@ -21,6 +21,9 @@ FIRST_TRIAL = 16
 
 HALVING = 3
 
+PRIOR = 32
+"""Of so many examples is the weight of what the options of a combination are worth on average, beside its own answers."""
+
 FIRST_LOOK = 48
 """Validation examples that every candidate answers; the better half goes on to all of them."""
 
@@ -88,24 +91,27 @@ def choose_jointly(search: Search, validation: Sequence[Example]) -> tuple[Syste
 
     Parts are tried together, since what is best for one depends on the others. Successive halving: combinations in which every
     option of every part stands equally often answer few validation examples, the best third three times as many, and so on to
-    all of them. What a part is worth is what the winner loses on the first examples with the simplest option in its place.
+    all of them. Few answers say little of one combination, but much of an option that stands in a third of them: so a combination
+    is ranked by its own answers and by what its options are worth on average, and one that was not tried may go on. In the end
+    each part of the winner has to earn its place: what is no better than the simplest option is put back.
 
     Source:
         Jamieson and Talwalkar (2016), arXiv 1502.07943; Latin hypercube sampling, McKay, Beckman and Conover (1979).
     """
     left = _sampled(search.parts, _affordable(search, validation), search.workshop.seed)
+    among: Sequence[Choice] = list(product(*(part.options for part in search.parts)))
     notes: list[str] = []
     best = left[0]
     for size, asked in rounds(len(left), len(validation)):
         left = left[:size]
         quality = {choice: search.workshop.evaluate(search.system(choice), validation[:asked]).quality for choice in left}
-        left = sorted(left, key=lambda c: -quality[c])  # ties go to the earlier, simpler one
-        best = left[0]
+        best = max(left, key=lambda c: quality[c])
+        left = among = _ranked(search.parts, quality, asked, [c for c in among if len(notes) == 0 or c in quality])
         told = f"best {quality[best]:.3f} with {_told(search, best)}"
         notes.append(f"{len(left)} combinations on {asked} validation examples: {told}")
         search.workshop.tell(notes[-1])
-    notes.append(f"chosen on validation: {_told(search, best)}")
-    return search.system(best), (*notes, *_worth(search, best, validation[:FIRST_LOOK]))
+    best, worth = _without_idle_parts(search, best, validation)
+    return search.system(best), (*notes, *worth, f"chosen on validation: {_told(search, best)}")
 
 
 def rounds(combinations: int, examples: int) -> list[tuple[int, int]]:
@@ -150,20 +156,39 @@ def _sampled(parts: Sequence[Part], trials: int, seed: int) -> list[Choice]:
     return sorted(list(drawn)[:trials], key=everything.index)
 
 
-def _worth(search: Search, best: Choice, examples: Sequence[Example]) -> list[str]:
-    """What each part of the winner is worth: the share of right answers that is lost with its simplest option in its place."""
+def _ranked(parts: Sequence[Part], quality: Mapping[Choice, float], asked: int, among: Sequence[Choice]) -> list[Choice]:
+    """Combinations, the most promising first; ties keep their order."""
+    mean = fmean(quality.values())
+    worth = {
+        (at, name): fmean(some) - mean
+        for at, part in enumerate(parts)
+        for name in part.options
+        if (some := [q for choice, q in quality.items() if choice[at] == name])
+    }
 
-    def quality(choice: Choice) -> float:
-        return fmean(search.workshop.evaluate(search.system(choice), examples).scores)
+    def promise(choice: Choice) -> float:
+        options = mean + sum(worth.get((at, name), 0.0) for at, name in enumerate(choice))
+        return (PRIOR * options + asked * quality[choice]) / (PRIOR + asked) if choice in quality else options
 
+    return sorted(among, key=lambda choice: -promise(choice))
+
+
+def _without_idle_parts(search: Search, best: Choice, validation: Sequence[Example]) -> tuple[Choice, list[str]]:
+    """The winner with the simplest option in place of what is no better, and a note on what each other part is worth."""
     notes = []
+    quality = search.workshop.evaluate(search.system(best), validation).quality
     for at, part in enumerate(search.parts):
         simplest = next(iter(part.options))
-        if best[at] != simplest:
-            without = (*best[:at], simplest, *best[at + 1 :])
-            gain = quality(best) - quality(without)
-            notes.append(f"{part.name} {best[at]} instead of {simplest}: {gain:+.3f} on {len(examples)} validation examples")
-    return notes
+        if best[at] == simplest:
+            continue
+        without = (*best[:at], simplest, *best[at + 1 :])
+        other = search.workshop.evaluate(search.system(without), validation).quality
+        notes.append(
+            f"{part.name} {best[at]} instead of {simplest}: {quality - other:+.3f} on {len(validation)} validation examples"
+        )
+        if quality <= other:
+            best, quality = without, other
+    return best, notes
 
 
 def with_threshold(system: System, validation: Sequence[Example], workshop: Workshop) -> tuple[System, tuple[str, ...]]:
