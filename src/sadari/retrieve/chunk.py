@@ -115,7 +115,7 @@ def _pack(text: str, pieces: Sequence[_Piece], chunk_tokens: int, overlap: int) 
         begun = first
         first = last + 1
         room = min(overlap, chunk_tokens - counts[first]) if first < len(pieces) else 0
-        while first - 1 > begun and counts[first - 1] <= room:
+        while first - 1 > begun and counts[first - 1] <= room and pieces[first - 1].header == pieces[last + 1].header:
             first -= 1
             room -= counts[first]
 
