@@ -124,7 +124,8 @@ class RetrievalRung:
 
     def _system(self, incumbent: System, values: Sequence[Any]) -> System:
         (k, chunk_tokens), overlap, context, terms, embedder, reranker, place, (quote, cites) = values
-        terms = terms if embedder or terms != "none" else "bigrams"  # something has to be searched by
+        if terms == "none" and not embedder:
+            terms = "bigrams"  # something has to be searched by
         retrieval = Retrieval(
             *("documents", k, chunk_tokens, overlap),
             context=context,
