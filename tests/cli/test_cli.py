@@ -19,6 +19,7 @@ VERBS = (
     "init",
     "check",
     "climb",
+    "index",
     "ask",
     "chat",
     "eval",

@@ -14,6 +14,7 @@ from sadari.measure import Asked, choose_scorer, make_scorecard
 from sadari.model import ScriptedModel
 from sadari.model.local import LocalModel
 from sadari.rungs import BaselineRung, check_options, make_rung
+from sadari.rungs.retrieval import RetrievalConfig
 from sadari.types import (
     Built,
     Decoding,
@@ -197,6 +198,11 @@ def test_without_documents_retrieval_finds_training_examples(tmp_path: Path) -> 
     assert built.system.examples is not None
     assert tuple(read_lines(built.system.examples, Example)) == TRAIN
     assert all(s.prompt.labels == () and s.decoding.choices == LABELS for s in looks.systems)
+
+
+def test_one_value_is_a_list_of_one() -> None:
+    config = RetrievalConfig(k=2, chunk_tokens=300, reranker="")  # type: ignore[arg-type]
+    assert (config.k, config.chunk_tokens, config.reranker) == ((2,), (300,), ("",))
 
 
 def test_with_documents_retrieval_says_to_answer_from_them_and_tries_quotes(tmp_path: Path) -> None:

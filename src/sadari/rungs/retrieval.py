@@ -7,7 +7,7 @@ from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, NonNegativeInt, PositiveInt
+from pydantic import BaseModel, Field, NonNegativeInt, PositiveInt, ValidationInfo, field_validator
 
 from sadari.files import write_lines
 from sadari.prompt.instructions import grounded_instruction
@@ -56,6 +56,13 @@ class RetrievalConfig(BaseModel, frozen=True, extra="forbid"):
     examples_k: tuple[PositiveInt, ...] = Field(
         (4, 8), min_length=1, description="Numbers of similar training examples to try where there are no documents."
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _one_of_a_list(cls, value: Any, info: ValidationInfo) -> Any:
+        """One value is a list of one."""
+        is_list = isinstance(cls.model_fields[info.field_name or ""].default, tuple)
+        return (value,) if is_list and not isinstance(value, list | tuple) else value
 
     def combinations(self, has_labels: bool) -> int:
         """How many there are of all these."""
