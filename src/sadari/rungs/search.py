@@ -21,6 +21,9 @@ FIRST_TRIAL = 16
 
 HALVING = 3
 
+LEAST_TRIALS = 6
+"""Combinations that are tried however little time there is: one alone would be no choice."""
+
 PRIOR = 32
 """Of so many examples is the weight of what the options of a combination are worth on average, beside its own answers."""
 
@@ -106,9 +109,9 @@ def choose_jointly(search: Search, validation: Sequence[Example]) -> tuple[Syste
         left = left[:size]
         quality = {choice: search.workshop.evaluate(search.system(choice), validation[:asked]).quality for choice in left}
         best = max(left, key=lambda c: quality[c])
-        left = among = _ranked(search.parts, quality, asked, [c for c in among if len(notes) == 0 or c in quality])
         told = f"best {quality[best]:.3f} with {_told(search, best)}"
-        notes.append(f"{len(left)} combinations on {asked} validation examples: {told}")
+        left = among = _ranked(search.parts, quality, asked, [c for c in among if len(notes) == 0 or c in quality])
+        notes.append(f"{len(quality)} combinations on {asked} validation examples: {told}")
         search.workshop.tell(notes[-1])
     best, worth = _without_idle_parts(search, best, validation)
     return search.system(best), (*notes, *worth, f"chosen on validation: {_told(search, best)}")
@@ -137,10 +140,12 @@ def _affordable(search: Search, validation: Sequence[Example]) -> int:
     turns = 1 + len(rounds(search.trials, len(validation)))
 
     def affordable() -> int:
+        simplest = search.system(tuple(next(iter(part.options)) for part in search.parts))
+        search.workshop.evaluate(simplest, validation[-1:])  # the index is made, and what is needed is loaded
         started = time.perf_counter()
-        search.workshop.evaluate(search.system(tuple(next(iter(part.options)) for part in search.parts)), first)
+        search.workshop.evaluate(simplest, first)
         seconds = max(1e-3, time.perf_counter() - started)
-        return int(min(search.trials, max(1.0, budget / 2 / (seconds * turns))))
+        return int(min(search.trials, max(LEAST_TRIALS, budget / 2 / (seconds * turns))))
 
     return kept(search.workdir / "trials.json", int, affordable)
 
