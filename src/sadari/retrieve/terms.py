@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable
-from functools import cache, partial
-from typing import Any, Literal
+from functools import partial
+from typing import Literal
 
 from sadari.errors import ConfigError
 from sadari.retrieve.text import indexed_terms, search_terms
+from sadari.text.morphemes import kiwi
 from sadari.types import Chunk
 
 Terms = Literal["bigrams", "morphemes"]
@@ -41,18 +42,11 @@ def _titled(chunk: Chunk, terms_of: Callable[[str], list[str]]) -> list[str]:
 
 def morpheme_terms(text: str) -> list[str]:
     """The content morphemes of `text`, in lower case: particles, endings and punctuation left out, verbs by their roots."""
-    kiwi = _kiwi()
+    reader = kiwi()
     # Kiwi's time grows faster than the length of what it is given at once.
     return [
         token.form.lower()
         for piece in _BREAK.split(text)
-        for token in kiwi.tokenize(piece)
+        for token in reader.tokenize(piece)
         if token.tag.startswith(_CONTENT) and not token.tag.startswith("VC")
     ]
-
-
-@cache
-def _kiwi() -> Any:
-    from kiwipiepy import Kiwi
-
-    return Kiwi(num_workers=1)

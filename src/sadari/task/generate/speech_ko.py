@@ -6,13 +6,14 @@ Source:
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from random import Random
 from typing import Any
 
 from sadari.task.generate.particles import is_particle, with_particle
 from sadari.task.generate.schema import Path, properties_of, schema_at
 from sadari.task.generate.speech import MOST_DESCRIPTION, Deed, Detail, Outcome, in_words
+from sadari.text.morphemes import kiwi
 from sadari.types import ToolSpec
 
 _SHOWS = frozenset(["제공", "반환", "출력", "리턴", "표시", "안내", "노출", "응답"])
@@ -251,7 +252,7 @@ def _can_go(match: re.Match[str], particle: str) -> bool:
 
 def _conjugated(words: str, stem: Sequence[tuple[str, str]], form: _Form) -> str:
     ending, mark = form
-    return f"{words} {_kiwi().join([*stem, *ending])}{mark}".strip()
+    return f"{words} {kiwi().join([*stem, *ending])}{mark}".strip()
 
 
 def _offered(stem: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
@@ -320,16 +321,9 @@ def _nouns(label: str) -> list[str]:
 # --- reading descriptions -----------------------------------------------------------------------------------------------
 
 
-@cache
-def _kiwi() -> Any:
-    from kiwipiepy import Kiwi
-
-    return Kiwi(num_workers=1)
-
-
 def tokens_of(text: str) -> list[Any]:
     """Kiwi's morphemes, with `form`, `tag`, `start` and `end`; what it cannot read is a space to it, so that places stay."""
-    return list(_kiwi().tokenize("".join(" " if ch < " " or 0xD800 <= ord(ch) < 0xE000 else ch for ch in text)))
+    return list(kiwi().tokenize("".join(" " if ch < " " or 0xD800 <= ord(ch) < 0xE000 else ch for ch in text)))
 
 
 def _tokens(text: str) -> list[Any]:
