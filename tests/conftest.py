@@ -9,6 +9,12 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import pytest
+from hypothesis import settings
+
+# A commit is judged by the same cases everywhere; `make test-all` draws new ones with --hypothesis-profile=searching.
+settings.register_profile("repeating", derandomize=True, deadline=None)
+settings.register_profile("searching", deadline=None, max_examples=300)
+settings.load_profile("repeating")
 
 SHARED_DATA = Path(os.environ.get("SADARI_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

@@ -10,7 +10,8 @@
     ├── TrainingError      training diverged, or its rows cannot be learnt from
     ├── BudgetError        the money or the time that was set is spent
     ├── RunError           a run folder is damaged, locked by another climb, or not writable
-    └── ToolRefusedError   a tool call that nobody approved
+    ├── ToolFailedError    a tool call did not work: the message tells the model how to do better
+    └── ToolRefusedError   a tool call that is not allowed, or that nobody approved
 
 Messages say what happened, with which input, and what to do. The command line prints them and exits; the library never does.
 """
@@ -86,7 +87,13 @@ class RunError(SadariError):
     exit_code = 7
 
 
+class ToolFailedError(SadariError):
+    """A tool call did not work. The message is for the model, in the language of the conversation."""
+
+    exit_code = 10
+
+
 class ToolRefusedError(SadariError):
-    """A tool call that nobody approved."""
+    """A tool call that is not allowed, or that nobody approved."""
 
     exit_code = 8

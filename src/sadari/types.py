@@ -6,6 +6,7 @@ sadari. Everything here can be written to JSON and read back with `pydantic.Type
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -363,6 +364,102 @@ class Retriever(Protocol):
 
     def search(self, query: str, k: int, reader: Reader = EVERYONE) -> list[Found]:
         """The best `k` chunks that the reader may see, best first; fewer if fewer match."""
+        ...
+
+
+# --- tools -------------------------------------------------------------------------------------------------------------
+
+
+Effect = Literal["read", "write", "irreversible"]
+"""What a call changes: nothing; something that can be put back; something that cannot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What the author of a tool declares of its calls. The defaults are those of a read whose result nobody vouches for.
+
+    Args:
+        is_idempotent: The same call made twice changes no more than made once. Only reads and such calls are ever repeated by
+            themselves, after a failure or a crash.
+        needs_approval: Whether a person approves every call; None asks for those that change something.
+        is_trusted: What it returns was written by the company or computed by this program. Results of all other tools may hold
+            instructions: once one is in the conversation, no call that changes something goes without a person.
+        timeout_s: Seconds after which a call counts as failed, or as unknown if it may have changed something.
+        retries: How often a failed call is made again, if it may be.
+        max_chars: Characters of a result that the model is shown; what is cut is said.
+    """
+
+    effect: Effect = "read"
+    is_idempotent: bool = False
+    needs_approval: bool | None = None
+    is_trusted: bool = False
+    timeout_s: float = 30.0
+    retries: int = 0
+    max_chars: int = 8_000
+
+    @property
+    def may_repeat(self) -> bool:
+        """Whether a call whose end nobody saw may be made again."""
+        return self.effect == "read" or self.is_idempotent
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """For whom a call is made: told to the tool by the host, never by the model.
+
+    Args:
+        user: Who asks; "" for somebody unknown.
+        reader: What documents the user may see.
+        now: The time of the request, with its zone; tests give a fixed one.
+        language: Of the conversation, in which errors are told to the model.
+        location: Where the user consented to be; "" if nobody said.
+        key: Idempotency key of this call, the same when it is repeated; "" outside a run.
+    """
+
+    user: str = ""
+    reader: Reader = EVERYONE
+    now: datetime = field(default_factory=lambda: datetime.now().astimezone())
+    language: Literal["ko", "en"] = "ko"
+    location: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a call gave.
+
+    Args:
+        text: What the model reads.
+        data: The same for programs and pages: JSON values; None if there is no more than the text.
+        citations: The passages it holds.
+    """
+
+    text: str
+    data: Any = None
+    citations: tuple[Span, ...] = ()
+
+
+@runtime_checkable
+class Tool(Protocol):
+    """Something an agent can do."""
+
+    @property
+    def spec(self) -> ToolSpec:
+        """What the model is told."""
+        ...
+
+    @property
+    def traits(self) -> Traits:
+        """What its author declares."""
+        ...
+
+    def call(self, arguments: Mapping[str, Any], caller: Caller) -> Outcome:
+        """Do it. The arguments were found valid by `spec.parameters`; they are still written by a model.
+
+        Raises:
+            ToolFailedError: If it did not work; the message is for the model, in `caller.language`, and says how to do better.
+            ToolRefusedError: If it is not allowed, whatever the arguments are changed to.
+        """
         ...
 
 
