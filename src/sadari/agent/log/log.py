@@ -1,0 +1,422 @@
+"""The log of all runs: append-only, chained, on SQLite or PostgreSQL with one schema.
+
+Covered: what `append` returned survives the end of the process at any moment; what was appended with `sync` survives the loss of
+power too (SQLite in WAL mode; PostgreSQL syncs every commit by itself); two who write at once are put one behind the other; a
+changed, missing or added entry shows in `verify`.
+Not covered: who may write the database can write a whole new chain, or cut off the end. Against that, keep the head's hash
+elsewhere (`sadari log verify` prints it) and give it to `verify` later.
+"""
+
+import json
+import os
+import secrets
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sadari.agent.log.event import STATUS, Draft, Event, canonical, content_hash
+from sadari.errors import ConfigError, RunError
+
+LEASE_S = 60.0
+"""Seconds for which a process holds a run; it holds it anew at every event."""
+
+READ_AT_ONCE = 2_000
+
+
+class MovedOnError(RunError):
+    """Somebody else wrote to the run, or holds it: what was to be written was decided on an old state."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunEntry:
+    """What the list of runs tells of one.
+
+    Args:
+        status: "running", "waiting" (for a person), "idle" (answered; may be asked again), "cancelled", "erased".
+        parent: The run whose agent started this one; "" if a user did.
+    """
+
+    run: str
+    user: str
+    agent: str
+    status: str
+    started: str
+    updated: str
+    parent: str
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a user's runs used on one day: tokens, calls, and money in `money.currency`."""
+
+    tokens: int = 0
+    calls: int = 0
+    money: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What `verify` found.
+
+    Args:
+        events: How many there are.
+        head: Hash of the last one, to be kept elsewhere.
+        faults: One line for each that is wrong, at most 20; () if the log is whole.
+        erased: Events whose body was erased, which is no fault.
+    """
+
+    events: int
+    head: str
+    faults: tuple[str, ...]
+    erased: int
+
+
+class Log:
+    """Every event of every run.
+
+    Args:
+        url: A file of SQLite, made if it is not there; "" keeps everything in memory; or postgresql://user:password@host/database.
+
+    Raises:
+        ConfigError: If the URL names another kind of database, or a library is missing.
+        RunError: If the database cannot be opened.
+    """
+
+    def __init__(self, url: str | Path) -> None:
+        self._engine = _open(str(url))
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}:{secrets.token_hex(4)}"
+        with self._writing() as connection:
+            for statement in _schema(self._engine.dialect.name):
+                connection.exec_driver_sql(statement)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    # --- writing -----------------------------------------------------------------------------------------------------
+
+    def start(self, user: str, agent: str, body: dict[str, Any], *, parent: str = "") -> str:
+        """A new run, held by this process; its name."""
+        run, now = f"run-{secrets.token_hex(8)}", _now()
+        with self._writing() as connection:
+            row = (run, user, agent, parent, "idle", _text(now), _text(now), 0, self.owner, _text(now + _lease()))
+            connection.execute(_sql("insert_run"), dict(zip(_RUN_COLUMNS, row, strict=True)))
+            self._append(connection, run, [Draft("run.started", body)], 0)
+        return run
+
+    def append(
+        self,
+        run: str,
+        drafts: Sequence[Draft],
+        *,
+        after: int | None = None,
+        spent: Spent | None = None,
+        sync: bool = False,
+    ) -> list[Event]:
+        """Log what happened, all or nothing.
+
+        Args:
+            after: The last event that the writer knows of; None writes behind whatever stands there.
+            spent: What is added to the day of the run's user.
+            sync: Wait until the disk has it. What follows changes the world, or somebody is told that it is kept.
+
+        Raises:
+            MovedOnError: If the run has gone on since `after`.
+            RunError: If there is no such run, or the database does not take it.
+        """
+        with self._writing(sync=sync) as connection:
+            row = connection.execute(_sql("run"), {"run": run}).mappings().first()
+            if row is None:
+                raise RunError(f"{run}: there is no such run in the log. `sadari log list` shows those that are.")
+            if after is not None and row["events"] != after:
+                raise MovedOnError(f"{run} has gone on to event {row['events']} since event {after} was read. Read it again.")
+            events = self._append(connection, run, drafts, row["events"])
+            if spent is not None:
+                self._spend(connection, row["user_id"], spent)
+        return events
+
+    def _append(self, connection: Any, run: str, drafts: Sequence[Draft], seq: int) -> list[Event]:
+        head = connection.execute(_sql("head")).mappings().one()
+        now, events = _now(), []
+        number, previous = head["id"], head["hash"]
+        for draft in drafts:
+            number, seq, salt, body = number + 1, seq + 1, secrets.token_hex(8), canonical(draft.body)
+            content = content_hash(salt, body)
+            event = Event(number, run, seq, _text(now), draft.kind, json.loads(body), salt, content)
+            previous = event.chained(previous)
+            row = (event.id, run, seq, event.time, draft.kind, body, salt, content, previous)
+            connection.execute(_sql("insert_event"), dict(zip(_EVENT_COLUMNS, row, strict=True)))
+            events.append(replace(event, hash=previous))
+        connection.execute(_sql("set_head"), {"id": number, "hash": previous})
+        status = next((STATUS[d.kind] for d in reversed(drafts) if d.kind in STATUS), None)
+        values = {"run": run, "events": seq, "updated": _text(now), "status": status, "until": _text(now + _lease())}
+        connection.execute(_sql("set_run"), {**values, "owner": self.owner})
+        return events
+
+    def _spend(self, connection: Any, user: str, spent: Spent) -> None:
+        values = {"user_id": user, "day": _text(_now())[:10]}
+        connection.execute(_sql("spend"), {**values, "tokens": spent.tokens, "calls": spent.calls, "money": spent.money})
+
+    @contextmanager
+    def holding(self, run: str) -> Iterator[None]:
+        """Be the only process that goes on with a run.
+
+        Raises:
+            MovedOnError: If another process that is alive holds it.
+            RunError: If there is no such run.
+        """
+        now = _now()
+        with self._writing() as connection:
+            row = connection.execute(_sql("run"), {"run": run}).mappings().first()
+            if row is None:
+                raise RunError(f"{run}: there is no such run in the log. `sadari log list` shows those that are.")
+            if row["owner"] not in ("", self.owner) and _is_alive(row["owner"], row["until"] > _text(now)):
+                raise MovedOnError(f"{run} is being worked on by another process ({row['owner']}). Wait until it is done.")
+            connection.execute(_sql("hold"), {"run": run, "owner": self.owner, "until": _text(now + _lease())})
+        try:
+            yield
+        finally:
+            with suppress(RunError), self._writing() as connection:
+                connection.execute(_sql("let_go"), {"run": run, "owner": self.owner})
+
+    def erase(self, user: str, by: str) -> int:
+        """Erase what the runs of a user hold; that there were such events stays. How many runs it were."""
+        runs = [entry.run for entry in self.runs(user=user) if entry.status != "erased"]
+        for run in runs:
+            with self._writing() as connection:
+                connection.execute(_sql("erase"), {"run": run})
+                events = connection.execute(_sql("run"), {"run": run}).mappings().one()["events"]
+                self._append(connection, run, [Draft("run.erased", {"by": by})], events)
+        return len(runs)
+
+    # --- reading -----------------------------------------------------------------------------------------------------
+
+    def events(self, run: str, after: int = 0) -> list[Event]:
+        """The events of a run behind the `after`th, in order; [] if there is no such run."""
+        with self._reading() as connection:
+            rows = connection.execute(_sql("events"), {"run": run, "after": after}).mappings()
+            return [_event(row) for row in rows]
+
+    def runs(self, *, user: str | None = None, status: str | None = None, parent: str | None = None) -> list[RunEntry]:
+        """The runs, newest first."""
+        with self._reading() as connection:
+            rows = connection.execute(_sql("runs"), {"user_id": user, "status": status, "parent": parent}).mappings()
+            return [
+                RunEntry(*(row[c] for c in ("run", "user_id", "agent", "status", "started", "updated", "parent", "events")))
+                for row in rows
+            ]
+
+    def spent(self, user: str) -> Spent:
+        """What the runs of a user used today (UTC)."""
+        with self._reading() as connection:
+            row = connection.execute(_sql("spent"), {"user_id": user, "day": _text(_now())[:10]}).mappings().first()
+        return Spent(row["tokens"], row["calls"], row["money"]) if row else Spent()
+
+    def verify(self, anchor: str = "") -> Verified:
+        """Whether every event is as it was written.
+
+        Args:
+            anchor: A head that an earlier call gave: it has to be in the chain.
+        """
+        faults: list[str] = []
+        count, previous, erased, is_anchored = 0, "", 0, not anchor
+        for event in self._all():
+            place = f"event {event.id} ({event.kind} of {event.run})"
+            if event.id != count + 1:
+                faults.append(f"{event.id - count - 1} events before {place} are missing")
+            elif event.hash != event.chained(previous):
+                faults.append(f"{place}: it does not follow the event before it; one of the two was changed")
+            if not event.is_whole:
+                faults.append(f"{place}: its content was changed")
+            count, previous, erased = event.id, event.hash, erased + (event.body is None)
+            is_anchored = is_anchored or event.hash == anchor
+        with self._reading() as connection:
+            head = connection.execute(_sql("head")).mappings().one()
+        if (head["id"], head["hash"]) != (count, previous):
+            faults.append(f"the log ends at event {count}, but {head['id']} were written: the end was cut off")
+        if not is_anchored:
+            faults.append(f"the head {anchor[:16]}... that was kept elsewhere is not in the log: it was written anew")
+        return Verified(count, previous, tuple(faults[:20]), erased)
+
+    def _all(self) -> Iterator[Event]:
+        last = 0
+        while True:
+            with self._reading() as connection:
+                rows = connection.execute(_sql("page"), {"last": last, "limit": READ_AT_ONCE}).mappings().all()
+            if not rows:
+                return
+            yield from map(_event, rows)
+            last = rows[-1]["id"]
+
+    # --- the database ------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _writing(self, *, sync: bool = False) -> Iterator[Any]:
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            with self._engine.connect().execution_options(begins=_FULL if sync else _NORMAL) as connection, connection.begin():
+                yield connection
+        except SQLAlchemyError as error:
+            raise RunError(f"the log cannot be written: {_brief(error)}. Nothing was done; mend the database.") from error
+
+    @contextmanager
+    def _reading(self) -> Iterator[Any]:
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            with self._engine.connect() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise RunError(f"the log cannot be read: {_brief(error)}.") from error
+
+
+_EVENT_COLUMNS = ("id", "run", "seq", "time", "kind", "body", "salt", "content", "hash")
+_RUN_COLUMNS = ("run", "user_id", "agent", "parent", "status", "started", "updated", "events", "owner", "until")
+
+_STATEMENTS = {
+    "insert_event": f"INSERT INTO events ({', '.join(_EVENT_COLUMNS)}) VALUES ({', '.join(':' + c for c in _EVENT_COLUMNS)})",
+    "insert_run": f"INSERT INTO runs ({', '.join(_RUN_COLUMNS)}) VALUES ({', '.join(':' + c for c in _RUN_COLUMNS)})",
+    "run": "SELECT * FROM runs WHERE run = :run",
+    "head": "UPDATE head SET writes = writes + 1 RETURNING id, hash",  # takes the lock that puts writers in order
+    "set_head": "UPDATE head SET id = :id, hash = :hash",
+    "set_run": (
+        "UPDATE runs SET events = :events, updated = :updated, status = COALESCE(:status, status), "
+        "until = CASE WHEN owner = :owner THEN :until ELSE until END WHERE run = :run"
+    ),
+    "hold": "UPDATE runs SET owner = :owner, until = :until WHERE run = :run",
+    "let_go": "UPDATE runs SET owner = '' WHERE run = :run AND owner = :owner",
+    "spend": (
+        "INSERT INTO spending (user_id, day, tokens, calls, money) VALUES (:user_id, :day, :tokens, :calls, :money) "
+        "ON CONFLICT (user_id, day) DO UPDATE SET tokens = spending.tokens + excluded.tokens, "
+        "calls = spending.calls + excluded.calls, money = spending.money + excluded.money"
+    ),
+    "spent": "SELECT tokens, calls, money FROM spending WHERE user_id = :user_id AND day = :day",
+    "erase": "UPDATE events SET body = NULL, salt = '' WHERE run = :run",
+    "events": "SELECT * FROM events WHERE run = :run AND seq > :after ORDER BY seq",
+    "page": "SELECT * FROM events WHERE id > :last ORDER BY id LIMIT :limit",
+    "runs": (
+        "SELECT * FROM runs WHERE (CAST(:user_id AS TEXT) IS NULL OR user_id = :user_id) "
+        "AND (CAST(:status AS TEXT) IS NULL OR status = :status) "
+        "AND (CAST(:parent AS TEXT) IS NULL OR parent = :parent) ORDER BY started DESC, run"
+    ),
+}
+
+
+def _sql(name: str) -> Any:
+    if name not in _PREPARED:
+        from sqlalchemy import text
+
+        _PREPARED[name] = text(_STATEMENTS[name])
+    return _PREPARED[name]
+
+
+_PREPARED: dict[str, Any] = {}
+
+
+def _schema(dialect: str) -> list[str]:
+    number = "BIGINT" if dialect == "postgresql" else "INTEGER"
+    return [
+        f"CREATE TABLE IF NOT EXISTS events (id {number} PRIMARY KEY, run TEXT NOT NULL, seq INTEGER NOT NULL, time TEXT NOT NULL, "
+        "kind TEXT NOT NULL, body TEXT, salt TEXT NOT NULL, content TEXT NOT NULL, hash TEXT NOT NULL, UNIQUE (run, seq))",
+        "CREATE TABLE IF NOT EXISTS runs (run TEXT PRIMARY KEY, user_id TEXT NOT NULL, agent TEXT NOT NULL, parent TEXT NOT NULL, "
+        "status TEXT NOT NULL, started TEXT NOT NULL, updated TEXT NOT NULL, events INTEGER NOT NULL, owner TEXT NOT NULL, "
+        "until TEXT NOT NULL)",
+        "CREATE INDEX IF NOT EXISTS runs_by_user ON runs (user_id, started)",
+        "CREATE INDEX IF NOT EXISTS runs_by_status ON runs (status, started)",
+        "CREATE TABLE IF NOT EXISTS spending (user_id TEXT NOT NULL, day TEXT NOT NULL, tokens INTEGER NOT NULL, "
+        "calls INTEGER NOT NULL, money DOUBLE PRECISION NOT NULL, PRIMARY KEY (user_id, day))",
+        f"CREATE TABLE IF NOT EXISTS head (one INTEGER PRIMARY KEY, id {number} NOT NULL, hash TEXT NOT NULL, "
+        f"writes {number} NOT NULL)",
+        "INSERT INTO head (one, id, hash, writes) VALUES (1, 0, '', 0) ON CONFLICT DO NOTHING",
+    ]
+
+
+def _open(url: str) -> Any:
+    try:
+        from sqlalchemy import create_engine, event
+        from sqlalchemy.exc import SQLAlchemyError
+        from sqlalchemy.pool import StaticPool
+    except ModuleNotFoundError as error:
+        raise ConfigError("the log of an agent needs SQLAlchemy. Install it: pip install 'sadari[agent]'.") from error
+
+    scheme = url.partition("://")[0] if "://" in url else ""
+    try:
+        if scheme in ("postgresql", "postgres"):
+            return create_engine("postgresql+psycopg://" + url.partition("://")[2], pool_pre_ping=True)
+        if scheme not in ("", "sqlite"):
+            raise ConfigError(f"{scheme}:// keeps no log. Give a file, or postgresql://user@host/database.")
+        if not url:
+            engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+        else:
+            path = Path(url.removeprefix("sqlite:///"))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    except ModuleNotFoundError as error:
+        raise ConfigError("a log in PostgreSQL needs psycopg. Install it: pip install 'sadari[postgres]'.") from error
+    except (SQLAlchemyError, OSError, ValueError) as error:
+        raise RunError(f"the log cannot be opened: {_brief(error)}.") from error
+
+
+def _prepare_sqlite(connection: Any, record: Any) -> None:
+    connection.isolation_level = None  # SQLAlchemy begins; sqlite3 would begin late, and two writers could deadlock
+    for pragma in ("journal_mode = WAL", "secure_delete = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+_FULL = ("PRAGMA synchronous = FULL", "BEGIN IMMEDIATE")
+_NORMAL = ("PRAGMA synchronous = NORMAL", "BEGIN IMMEDIATE")
+
+
+def _begin_sqlite(connection: Any) -> None:
+    for statement in connection.get_execution_options().get("begins", ("BEGIN",)):
+        connection.connection.driver_connection.execute(statement)
+
+
+def _event(row: Any) -> Event:
+    body = None if row["body"] is None else json.loads(row["body"])
+    return Event(*(row[c] for c in ("id", "run", "seq", "time", "kind")), body, row["salt"], row["content"], row["hash"])
+
+
+def _is_alive(owner: str, is_in_time: bool) -> bool:
+    """Whether the process that holds a run may still be at work: of other machines nobody knows, so it is while its time runs."""
+    host, pid, started = owner.split(":")[:3]
+    return is_in_time if host != socket.gethostname() else started != "" and started == _started(int(pid))
+
+
+def _started(pid: int) -> str:
+    """When a process began, so that another one with the same number is not taken for it; "" if there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        pass
+    try:
+        os.kill(pid, 0)
+    except (OSError, OverflowError):
+        return ""
+    return "running"
+
+
+def _lease() -> timedelta:
+    return timedelta(seconds=LEASE_S)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _text(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _brief(error: Exception) -> str:
+    """What went wrong, without the statement and its values, which may be personal."""
+    return str(getattr(error, "orig", None) or error).splitlines()[0][:200]

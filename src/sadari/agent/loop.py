@@ -1,0 +1,425 @@
+"""The loop: plan, act, observe, over a log that says at every moment what was done and what is still open.
+
+A call goes proposed -> ruled -> waiting -> approved | denied | expired -> started (logged before the effect) -> succeeded | failed
+| unknown. What the log does not say did not happen, or is unknown, and a person is asked.
+
+Covered: no call that changes something begins before it is on the disk that it does; after a crash at any point, calls are repeated
+only if their tool says that this does no harm; an approval that was given for other arguments, another agent or another schema is
+not used; two processes never go on with one run at once.
+Not covered: what a tool does beside what it declares.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from sadari.agent.approval import fingerprint, is_over
+from sadari.agent.guard import Filter, Guard, Proposal, Ruling, rule, strictest
+from sadari.agent.limits import Limits
+from sadari.agent.log import Draft, Event, Kind, Log, MovedOnError, Spent
+from sadari.agent.log.event import canonical
+from sadari.agent.making import Made, Making
+from sadari.agent.state import CallState, RunState, Step, fold
+from sadari.agent.teaching import say, teach_arguments, teach_name
+from sadari.errors import BudgetError, DataError, ToolRefusedError
+from sadari.types import Answer, Caller, Delta, Message, Tool, ToolSpec
+
+MOST_REPEATS = 3
+"""After so many identical calls for one question the model is going in circles, and the run is stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the model says to a conversation.
+
+    Args:
+        is_tainted: Whether it was shown text from outside: passages of documents.
+        money: What it cost, in `money.currency`.
+    """
+
+    answer: Answer
+    is_tainted: bool = False
+    money: float = 0.0
+
+
+class Responder(Protocol):
+    """What speaks: a System with its model."""
+
+    @property
+    def version(self) -> str:
+        """Changes with what it would say."""
+        ...
+
+    def reply(self, messages: Sequence[Message], tools: Sequence[ToolSpec], caller: Caller) -> Iterator[Delta | Reply]:
+        """Its answer piece by piece, the whole of it last."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """What acts: a responder, what it can do, and who watches it."""
+
+    responder: Responder
+    tools: tuple[Tool, ...] = ()
+    guards: tuple[Guard, ...] = ()
+    filters: tuple[Filter, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def version(self) -> str:
+        """A hash of everything that says how it acts, 16 hexadecimal digits."""
+        tools = [[asdict(t.spec), asdict(t.traits)] for t in self.tools]
+        watched = [g.version for g in (*self.guards, *self.filters)]
+        told = canonical([self.responder.version, tools, watched, self.limits.model_dump()])
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+    def tool(self, name: str) -> Tool | None:
+        """The tool of that name."""
+        return next((t for t in self.tools if t.spec.name == name), None)
+
+
+def _now() -> datetime:
+    return datetime.now().astimezone()
+
+
+class Loop:
+    """Runs of one agent.
+
+    Args:
+        agent: Who acts.
+        log: Where everything is written down.
+        clock: What time it is.
+    """
+
+    def __init__(self, agent: Agent, log: Log, clock: Callable[[], datetime] = _now) -> None:
+        self.agent, self.log, self._clock = agent, log, clock
+        self._version = agent.version
+
+    # --- from outside ------------------------------------------------------------------------------------------------
+
+    def ask(self, text: str, caller: Caller, run: str = "", *, said: Sequence[Message] = (), parent: str = "") -> str:
+        """Log a question; its run. `advance` answers it.
+
+        Args:
+            run: The run that goes on; "" begins a new one.
+            said: What was said before, in a new run.
+            parent: The run on whose behalf this one is, which pays for it.
+
+        Raises:
+            ToolRefusedError: If the run is another user's.
+            DataError: If the run is not ready for a question.
+            BudgetError: If the user's day is spent.
+        """
+        reached = self.agent.limits.reached_today(self.log.spent(caller.user))
+        if reached:
+            raise BudgetError(say("today", caller.language, limit=reached))
+        if not run:
+            before = [{"role": m.role, "content": m.content} for m in said]
+            body = {"user": caller.user, "agent": self._version, "messages": before}
+            run = self.log.start(caller.user, self._version, body, parent=parent)
+        state = self.state(run)
+        if state.user != caller.user:
+            raise ToolRefusedError(f"{run}: there is no such run of {caller.user or 'this user'}.")
+        if state.status not in ("idle", "cancelled"):
+            raise DataError(f"{run} is {state.status}: it takes the next question when this one is answered or cancelled.")
+        body = {
+            "text": text,
+            "now": caller.now.isoformat(),
+            "language": caller.language,
+            "location": caller.location,
+            "labels": sorted(caller.reader.labels),
+        }
+        self.log.append(run, [Draft("run.asked", body)], after=state.seq, sync=True)
+        return run
+
+    def state(self, run: str) -> RunState:
+        """What the log says of a run."""
+        return fold(self.log.events(run))
+
+    def cancel(self, run: str, by: str) -> None:
+        """End the work on a run's question. A call under way is not interrupted, but its end is still logged."""
+        state = self.state(run)
+        denied = [
+            Draft("call.denied", {"id": c.id, "by": by, "text": say("cancelled", state.caller.language)})
+            for c in state.open_calls
+            if c.status in ("proposed", "waiting", "approved")
+        ]
+        self.log.append(run, [*denied, Draft("run.cancelled", {"by": by})], sync=True)
+
+    def advance(self, run: str) -> Iterator[Event | Delta]:
+        """Go on with a run until it is answered, or waits for a person: its events as they are logged, and text as it is written.
+
+        Raises:
+            MovedOnError: If another process goes on with it, or it was changed meanwhile (cancelled).
+        """
+        with self.log.holding(run):
+            state = self.state(run)
+            if state.status in ("running", "waiting"):
+                try:
+                    yield from self._go_on(_Work(self, state, self._clock()))
+                except MovedOnError:
+                    if self.state(run).status != "cancelled":
+                        raise
+
+    def answer(self, text: str, caller: Caller, run: str = "") -> RunState:
+        """Ask, and go on until there is an answer or a person is waited for."""
+        run = self.ask(text, caller, run)
+        for _ in self.advance(run):
+            pass
+        return self.state(run)
+
+    def _go_on(self, work: "_Work") -> Iterator[Event | Delta]:
+        yield from work.recover()
+        while work.state.status in ("running", "waiting"):
+            if not work.state.open_calls:
+                yield from work.speak()
+                continue
+            yield from work.act()
+            if work.state.waiting:
+                if work.state.status == "running":
+                    yield from work.write([Draft("run.waiting", {"calls": [c.id for c in work.state.waiting]})])
+                return
+
+
+class _Work:
+    """One process's work on one run: the state it knows, brought up to date with everything it writes."""
+
+    def __init__(self, loop: Loop, state: RunState, began: datetime) -> None:
+        self.agent, self.log, self.clock = loop.agent, loop.log, loop._clock
+        self.version, self.state, self.began = loop._version, state, began
+
+    def write(
+        self, drafts: Sequence[Draft], *, spent: Spent | None = None, sync: bool = False, whatever: bool = False
+    ) -> list[Event]:
+        """Log, and know it. What already happened is logged `whatever` was written meanwhile; all else only if nothing was."""
+        events = self.log.append(self.state.run, drafts, after=None if whatever else self.state.seq, spent=spent, sync=sync)
+        if events[0].seq != self.state.seq + 1:
+            self.state = fold(self.log.events(self.state.run))
+        else:
+            self.state = fold(events, self.state)
+        return events
+
+    @property
+    def language(self) -> Any:
+        return self.state.caller.language
+
+    # --- after a crash -----------------------------------------------------------------------------------------------
+
+    def recover(self) -> Iterator[Event]:
+        """Calls that were begun by a process that is gone: repeat them where that does no harm, else ask a person.
+
+        What waits for approval waits on, under the agent of now if it is another one than before.
+        """
+        if self.state.agent != self.version:
+            yield from self.write([Draft("agent.changed", {"from": self.state.agent, "to": self.version})])
+            yield from self._ask_anew()
+        for call in self.state.open_calls:
+            if call.status != "started":
+                continue
+            tool = self.agent.tool(call.name)
+            if tool is not None and tool.traits.may_repeat:
+                yield from self.write([self._begun(call)], sync=tool.traits.effect != "read")
+            else:
+                why = "the process ended while this call was under way; nobody knows whether it took effect"
+                yield from self.write([Draft("call.unknown", {"id": call.id, "reason": why})], sync=True)
+
+    def _ask_anew(self) -> Iterator[Event]:
+        """A request for approval holds for the agent that made it: of another one, it is made again."""
+        for call in self.state.open_calls:
+            tool = self.agent.tool(call.name)
+            if call.status in ("waiting", "approved") and tool is not None:
+                reason = "the agent was changed since this was asked" if call.status == "approved" else call.reason
+                yield from self.write([self._request(call, tool, reason)], sync=True)
+
+    # --- the model ---------------------------------------------------------------------------------------------------
+
+    def speak(self) -> Iterator[Event | Delta]:
+        """Ask the model; log its answer or its calls."""
+        seconds = (self.clock() - self.began).total_seconds()
+        limits, state = self.agent.limits, self.state
+        reached = limits.reached(state, seconds) or limits.reached_today(self.log.spent(state.user))
+        if reached or self._circles():
+            why = reached or "repeats"
+            yield from self.write([Draft("run.stopped", {"limit": why, "text": say("stopped", self.language, limit=why)})])
+            return
+        is_last = state.steps + 1 >= limits.steps or state.made >= limits.calls > 0
+        reply: Reply | None = None
+        offered = () if is_last else [t.spec for t in self.agent.tools]
+        for piece in self.agent.responder.reply(state.messages, offered, state.caller):
+            if isinstance(piece, Reply):
+                reply = piece
+            elif not self.agent.filters:  # what is not looked at yet is not told
+                yield piece
+        assert reply is not None, "a responder ends with its whole reply"
+        yield from self._log_reply(reply, is_last=is_last)
+
+    def _log_reply(self, reply: Reply, *, is_last: bool) -> Iterator[Event]:
+        answer, step = reply.answer, self.state.steps + 1
+        tokens = answer.usage.prompt_tokens + answer.usage.completion_tokens
+        number = sum(isinstance(t, Step) for t in self.state.turns) + 1
+        named = () if is_last else answer.tool_calls
+        calls = [{"id": f"{number}.{i}", "name": c.name, "arguments": dict(c.arguments)} for i, c in enumerate(named, 1)]
+        spoke = {
+            "step": step,
+            "text": answer.text if calls else "",
+            "calls": calls,
+            "tokens": tokens,
+            "money": reply.money,
+            "is_tainted": reply.is_tainted,
+        }
+        drafts = [Draft("model.answered", spoke)]
+        if answer.error is not None:
+            drafts.append(Draft("run.failed", {"text": say("failed", self.language), "reason": answer.error}))
+        elif not calls:
+            drafts.append(self._final(answer))
+        yield from self.write(drafts, spent=Spent(tokens, 0, reply.money), sync=not calls)
+
+    def _final(self, answer: Answer) -> Draft:
+        findings: list[str] = []
+        found = [span for call in self.state.made_now() for span in call.citations]
+        answer = replace(answer, citations=tuple(dict.fromkeys((*answer.citations, *found))))
+        for check in self.agent.filters:
+            checked = check.check(answer, self.state.caller, self.state.messages)
+            answer, findings = checked.answer, [*findings, *checked.findings]
+        citations = [asdict(span) for span in answer.citations]
+        body = {"text": answer.text, "citations": citations, "abstained": answer.abstained, "findings": findings}
+        return Draft("run.answered", body)
+
+    def _circles(self) -> bool:
+        """Whether the model makes one call again and again."""
+        made = [(c.name, canonical(dict(c.arguments))) for c in self.state.made_now()]
+        return any(made.count(call) >= MOST_REPEATS for call in set(made))
+
+    # --- the calls ---------------------------------------------------------------------------------------------------
+
+    def act(self) -> Iterator[Event]:
+        """Rule on what is proposed; make what may be made: reads side by side, all else one after the other."""
+        for call in self.state.open_calls:
+            if call.status == "proposed":
+                yield from self._rule(call)
+            elif call.status == "waiting" and is_over(call, self.clock()):
+                yield from self.write([Draft("call.expired", {"id": call.id, "text": say("expired", self.language)})])
+        yield from self._make_reads()
+        for call in self.state.open_calls:
+            if call.status in ("approved", "started"):
+                yield from self._make_alone(call)
+
+    def _rule(self, call: CallState) -> Iterator[Event]:
+        refused, tool = self._refusal(call), self.agent.tool(call.name)
+        if refused is not None or tool is None:
+            assert refused is not None
+            yield from self.write([refused])
+            return
+        made: dict[str, int] = {}
+        for earlier in self.state.made_now():
+            made[earlier.name] = made.get(earlier.name, 0) + (earlier.attempts > 0)
+        proposal = Proposal(tool, call.arguments, self.state.caller, self.state.messages, self.state.is_tainted, made)
+        rulings = rule(proposal, self.agent.guards)
+        counts = strictest(rulings)
+        told = Draft("call.ruled", {"id": call.id, "rulings": [asdict(r) for r in rulings]})
+        if counts.decision == "refuse":
+            yield from self.write([told, self._refused(call, say("refused", self.language, reason=counts.reason), counts.by)])
+        elif counts.decision == "ask":
+            yield from self.write([told, self._request(call, tool, _reasons(rulings))], sync=True)
+        elif tool.traits.effect == "read":
+            yield from self.write([told, self._begun(call)])
+        else:
+            allowed = {"id": call.id, "by": counts.by, "fingerprint": fingerprint(tool.spec, call, self.state)}
+            yield from self.write([told, Draft("call.approved", allowed)])
+
+    def _refusal(self, call: CallState) -> Draft | None:
+        """What needs nobody's judgement: an unknown tool, wrong arguments, no calls left, a call that was just made."""
+        tool = self.agent.tool(call.name)
+        if tool is None:
+            return self._refused(call, teach_name(call.name, [t.spec.name for t in self.agent.tools], self.language), "names")
+        wrong = teach_arguments(tool.spec, call.arguments, self.language)
+        if wrong:
+            return self._refused(call, wrong, "schema")
+        if self.state.made >= self.agent.limits.calls:
+            return self._refused(call, say("limit", self.language), "limit")
+        key = canonical(dict(call.arguments))
+        for earlier in self.state.made_now():
+            is_same = earlier.name == call.name and canonical(dict(earlier.arguments)) == key
+            if earlier.id != call.id and earlier.status == "succeeded" and is_same:
+                text = say("done", self.language) if tool.traits.effect != "read" else ""
+                return self._refused(call, text or say("repeated", self.language, text=earlier.text), "repeated")
+        return None
+
+    def _refused(self, call: CallState, text: str, by: str) -> Draft:
+        return Draft("call.refused", {"id": call.id, "text": text, "reason": by})
+
+    def _request(self, call: CallState, tool: Tool, reason: str) -> Draft:
+        expires = self.clock() + timedelta(hours=self.agent.limits.approval_hours)
+        bound_to = fingerprint(tool.spec, call, self.state)
+        return Draft("call.waiting", {"id": call.id, "fingerprint": bound_to, "expires": expires.isoformat(), "reason": reason})
+
+    def _begun(self, call: CallState) -> Draft:
+        return Draft("call.started", {"id": call.id, "attempt": call.attempts + 1})
+
+    def _make_reads(self) -> Iterator[Event]:
+        """Calls that are started and may be repeated, among them those that a crash cut off."""
+        under_way = []
+        for call in self.state.open_calls:
+            tool = self.agent.tool(call.name)
+            if call.status == "started" and tool is not None and tool.traits.effect == "read":
+                under_way.append((call, tool, Making(tool, call.arguments, self._caller(call))))
+        for call, tool, making in under_way:
+            yield from self._end(call, tool, making.wait())
+
+    def _make_alone(self, call: CallState) -> Iterator[Event]:
+        tool = self.agent.tool(call.name)
+        if tool is None:
+            yield from self.write([Draft("call.expired", {"id": call.id, "text": say("expired", self.language)})])
+            return
+        if call.status == "approved":
+            if is_over(call, self.clock()) or call.fingerprint != fingerprint(tool.spec, call, self.state):
+                yield from self.write([Draft("call.expired", {"id": call.id, "text": say("expired", self.language)})])
+                return
+            yield from self.write([self._begun(call)], sync=True)
+        yield from self._end(call, tool, Making(tool, call.arguments, self._caller(call)).wait())
+
+    def _caller(self, call: CallState) -> Caller:
+        return replace(self.state.caller, key=f"{self.state.run}/{call.id}")
+
+    def _end(self, call: CallState, tool: Tool, made: Made) -> list[Event]:
+        """Log how a call ended; a result that a guard does not trust is kept in the log and not shown."""
+        body: dict[str, Any] = {"id": call.id, "text": made.outcome.text}
+        kind: Kind = "call.failed"
+        if made.end == "unknown":
+            kind, body = "call.unknown", {"id": call.id, "reason": made.reason}
+        elif made.end == "succeeded":
+            kind = "call.succeeded"
+            citations = [asdict(span) for span in made.outcome.citations]
+            body |= {"data": _plain(made.outcome.data), "citations": citations, "is_trusted": tool.traits.is_trusted}
+            body |= self._reviewed(call, tool, made)
+        elif made.reason:
+            body["reason"] = made.reason
+        has_effect = tool.traits.effect != "read"
+        return self.write([Draft(kind, body)], spent=Spent(calls=1), sync=has_effect, whatever=True)
+
+    def _reviewed(self, call: CallState, tool: Tool, made: Made) -> Mapping[str, Any]:
+        proposal = Proposal(tool, call.arguments, self.state.caller, self.state.messages, self.state.is_tainted)
+        for guard in self.agent.guards:
+            try:
+                ruling = guard.after(proposal, made.outcome)
+            except Exception as error:
+                ruling = Ruling("refuse", type(guard).__name__, f"the guard failed: {type(error).__name__}")
+            if ruling is not None and ruling.decision != "allow":
+                text = say("withheld", self.language, reason=ruling.reason)
+                return {"text": text, "withheld": made.outcome.text, "by": ruling.by, "citations": []}
+        return {}
+
+
+def _reasons(rulings: Sequence[Ruling]) -> str:
+    return "; ".join(dict.fromkeys(r.reason for r in rulings if r.decision == "ask" and r.reason))
+
+
+def _plain(data: Any) -> Any:
+    """`data` if it is JSON, else how it reads."""
+    try:
+        canonical(data)
+    except (TypeError, ValueError):
+        return str(data)
+    return data

@@ -1,0 +1,76 @@
+"""Making a call: in a thread of its own, with a time limit, repeated only where that does no harm."""
+
+import queue
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from sadari.agent.teaching import cut_to, say
+from sadari.errors import ToolFailedError, ToolRefusedError
+from sadari.types import Caller, Outcome, Tool
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """How a call ended.
+
+    Args:
+        end: "unknown" if it may have changed something and nobody saw its end.
+        outcome: What the model is shown, cut to size; its text says why where the call failed.
+        reason: For people: what broke, with the error's own words.
+    """
+
+    end: Literal["succeeded", "failed", "unknown"]
+    outcome: Outcome
+    reason: str = ""
+
+
+class Making:
+    """A call under way. It is begun at once; `wait` gives its end.
+
+    A thread cannot be killed: a call that does not end in time goes on in the background and is not listened to any more. Tools
+    whose work can hang hold their own limits and kill what they started.
+    """
+
+    def __init__(self, tool: Tool, arguments: Mapping[str, Any], caller: Caller) -> None:
+        self._tool, self._arguments, self._caller = tool, arguments, caller
+        self._left = tool.traits.retries if tool.traits.may_repeat else 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._end: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
+        threading.Thread(target=self._run, args=(self._end,), name=f"tool-{self._tool.spec.name}", daemon=True).start()
+
+    def _run(self, end: "queue.SimpleQueue[Outcome | BaseException]") -> None:
+        try:
+            end.put(self._tool.call(self._arguments, self._caller))
+        except BaseException as error:  # whatever it is, the loop has to hear of it
+            end.put(error)
+
+    def wait(self) -> Made:
+        """The end of the call, or of the last of its repetitions."""
+        while True:
+            made, may_pass = self._await_end()
+            if not (may_pass and self._left):
+                return made
+            self._left -= 1
+            self._begin()
+
+    def _await_end(self) -> tuple[Made, bool]:
+        """How this attempt ended, and whether another one may end better."""
+        traits, language = self._tool.traits, self._caller.language
+        try:
+            end = self._end.get(timeout=traits.timeout_s)
+        except queue.Empty:
+            late = Outcome(say("timeout", language, seconds=traits.timeout_s))
+            return Made("failed" if traits.may_repeat else "unknown", late, f"no end within {traits.timeout_s:g} s"), True
+        if isinstance(end, Outcome):
+            return Made("succeeded", replace(end, text=cut_to(end.text, traits.max_chars, language))), False
+        if isinstance(end, ToolFailedError):
+            return Made("failed", Outcome(cut_to(str(end), traits.max_chars, language))), False
+        if isinstance(end, ToolRefusedError):
+            return Made("failed", Outcome(say("refused", language, reason=end)), str(end)), False
+        broken = Outcome(say("broken", language, kind=type(end).__name__))
+        # A write that broke may have taken effect before it did.
+        return Made("failed" if traits.may_repeat else "unknown", broken, f"{type(end).__name__}: {end}"[:500]), True
