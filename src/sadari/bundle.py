@@ -10,7 +10,7 @@ from sadari.files import read_json, to_json, whole_folder, write_text
 from sadari.types import System
 
 SYSTEM_FILE = "system.json"
-_PARTS = {"adapter": "adapter", "documents": "documents.jsonl", "examples": "examples.jsonl"}
+_PARTS = {"adapter": "adapter", "documents": "documents.jsonl", "examples": "examples.jsonl", "toolbox": "toolbox.json"}
 
 
 def save_bundle(system: System, folder: Path) -> None:

@@ -221,6 +221,8 @@ class Retrieval:
         unsupported: What becomes of a sentence that no passage supports; an answer of which nothing remains is the abstention.
         least_support: Share of a sentence that its sources must say, in [0, 1].
         orders: Of a passage in which orders to the model are found, "tell" the model so, or "leave_out" the passage.
+        newest: Of two found chunks whose scores are this near to each other, the one of the newer document stands first; as a share
+            of the span from the best score to the last, in [0, 1]. 0 goes by scores alone.
     """
 
     source: Literal["documents", "examples"] = "documents"
@@ -237,6 +239,7 @@ class Retrieval:
     unsupported: Literal["keep", "mark", "remove"] = "keep"
     least_support: float = 0.6
     orders: Literal["tell", "leave_out"] = "tell"
+    newest: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +250,8 @@ class Decoding:
         choices: The answer is exactly one of these (labels); () leaves it free.
         quote: The answer is one to `quote` sentences of the retrieved passages, verbatim, or the abstention; 0 leaves it free.
         abstain_above: With `quote`, probability above which it abstains.
+        schema: JSON Schema (draft 2020-12), as JSON text, that the answer satisfies; "" leaves it free. With `quote` its fields are
+            read from the quoted sentences; otherwise the model writes them, held to the schema.
     """
 
     max_new_tokens: int = 128
@@ -256,6 +261,7 @@ class Decoding:
     choices: tuple[str, ...] = ()
     quote: int = 0
     abstain_above: float = 0.5
+    schema: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +275,7 @@ class System:
         examples: JSONL file of `Example`s that few-shot and example retrieval draw from, or None.
         tools_shown: Of more tools than this, those found for a question are shown to it; 0 shows all.
         abstention: What it says when the documents do not hold the answer.
+        toolbox: File that says which tools it opens, and how it acts with them; None for one that only answers.
     """
 
     model: str
@@ -283,6 +290,7 @@ class System:
     examples: Path | None = None
     abstention: str = "문서에서 확인할 수 없습니다."
     base_url: str | None = None
+    toolbox: Path | None = None
 
     @property
     def is_remote(self) -> bool:

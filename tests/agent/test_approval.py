@@ -49,7 +49,9 @@ def test_an_approved_call_is_made_once_and_the_model_goes_on() -> None:
     shop.go_on()
     shop.go_on()
     assert shop.paid == [100]
-    assert shop.loop.state(shop.run).answer == "지불했습니다."
+    answer = shop.loop.state(shop.run).answer
+    assert answer is not None
+    assert answer.text == "지불했습니다."
 
 
 def test_an_approval_names_who_asked_what_and_why() -> None:

@@ -140,7 +140,8 @@ def check(world: World, point: int) -> None:
         assert 1 <= begun[call_id] >= times, f"line {point}: {name} happened {times} times, the log knows of {begun[call_id]}"
     assert [c.name for c in state.calls.values()] == ["look", "note", "mail", "pay"], f"line {point}"
     assert log.verify().faults == (), f"line {point}"
-    assert state.answer == "다 됐습니다.", f"line {point}"
+    assert state.answer is not None, f"line {point}"
+    assert state.answer.text == "다 됐습니다.", f"line {point}"
 
 
 def kill_at_random(folder: Path, points: int, seed: int) -> int:

@@ -257,7 +257,7 @@ class _Work:
 
     def _log_reply(self, reply: Reply, *, is_last: bool) -> Iterator[Event]:
         answer, step = reply.answer, self.state.steps + 1
-        tokens = answer.usage.prompt_tokens + answer.usage.completion_tokens
+        used = (answer.usage.prompt_tokens, answer.usage.completion_tokens)
         number = sum(isinstance(t, Step) for t in self.state.turns) + 1
         named = () if is_last else answer.tool_calls
         calls = [{"id": f"{number}.{i}", "name": c.name, "arguments": dict(c.arguments)} for i, c in enumerate(named, 1)]
@@ -265,7 +265,7 @@ class _Work:
             "step": step,
             "text": answer.text if calls else "",
             "calls": calls,
-            "tokens": tokens,
+            "usage": used,
             "money": reply.money,
             "is_tainted": reply.is_tainted,
         }
@@ -274,7 +274,7 @@ class _Work:
             drafts.append(Draft("run.failed", {"text": say("failed", self.language), "reason": answer.error}))
         elif not calls:
             drafts.append(self._final(answer))
-        yield from self.write(drafts, spent=Spent(tokens, 0, reply.money), sync=not calls)
+        yield from self.write(drafts, spent=Spent(sum(used), 0, reply.money), sync=not calls)
 
     def _final(self, answer: Answer) -> Draft:
         findings: list[str] = []

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from sadari.agent.log import Event
-from sadari.types import Caller, Message, Reader, Span, ToolCall
+from sadari.types import Answer, Caller, Message, Reader, Span, ToolCall, Usage
 
 CallStatus = Literal["proposed", "refused", "waiting", "approved", "denied", "expired", "started", "succeeded", "failed", "unknown"]
 
@@ -68,8 +68,8 @@ class RunState:
         turns: What was said, in order: messages, and answers of the model with calls.
         calls: All calls by id, in order.
         caller: For whom the question is answered that was asked last.
-        steps, tokens, money: What that question has used so far, and `made`, the calls that were started for it.
-        answer: What was answered last; "" while there is no answer.
+        steps, usage, money: What that question has used so far, and `made`, the calls that were started for it.
+        answer: What was answered to it; None while there is no answer.
         is_tainted: Whether text from outside is in the conversation.
     """
 
@@ -82,13 +82,17 @@ class RunState:
     calls: Mapping[str, CallState] = field(default_factory=dict)
     caller: Caller = field(default_factory=Caller)
     steps: int = 0
-    tokens: int = 0
+    usage: Usage = field(default_factory=Usage)
     money: float = 0.0
     made: int = 0
-    answer: str = ""
-    citations: tuple[Span, ...] = ()
+    answer: Answer | None = None
     is_tainted: bool = False
     remembered: tuple[str, ...] = ()
+
+    @property
+    def tokens(self) -> int:
+        """Read and written for the question that was asked last."""
+        return self.usage.prompt_tokens + self.usage.completion_tokens
 
     @property
     def open_calls(self) -> tuple[CallState, ...]:
@@ -154,7 +158,7 @@ def _asked(state: RunState, body: Mapping[str, Any]) -> RunState:
         location=body["location"],
     )
     turns = (*state.turns, Message("user", body["text"]))
-    unused = replace(state, steps=0, tokens=0, money=0.0, made=0, answer="", citations=())
+    unused = replace(state, steps=0, usage=Usage(), money=0.0, made=0, answer=None)
     return replace(unused, turns=turns, caller=caller, status="running")
 
 
@@ -165,14 +169,17 @@ def _spoke(state: RunState, body: Mapping[str, Any]) -> RunState:
     turns = state.turns
     if body["calls"]:
         turns = (*turns, Step(body["text"], tuple(c["id"] for c in body["calls"])))
-    used = replace(state, steps=state.steps + 1, tokens=state.tokens + body["tokens"], money=state.money + body["money"])
+    read, written = body["usage"]
+    usage = Usage(state.usage.prompt_tokens + read, state.usage.completion_tokens + written)
+    used = replace(state, steps=state.steps + 1, usage=usage, money=state.money + body["money"])
     return replace(used, turns=turns, calls=calls, is_tainted=state.is_tainted or body["is_tainted"])
 
 
 def _answered(state: RunState, body: Mapping[str, Any]) -> RunState:
     said = (*state.turns, Message("assistant", body["text"]))
     citations = tuple(Span(**span) for span in body.get("citations", ()))
-    return replace(state, turns=said, status="idle", answer=body["text"], citations=citations)
+    answer = Answer(body["text"], (), citations, body.get("abstained", False), state.usage, error=body.get("reason"))
+    return replace(state, turns=said, status="idle", answer=answer)
 
 
 def _ended(status: str) -> Callable[[RunState, Mapping[str, Any]], RunState]:

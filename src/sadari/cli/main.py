@@ -8,7 +8,9 @@ from typing import NoReturn
 import typer
 
 from sadari.cli import ask, chat, check, climb, compare, doctor, evaluate, gate, index, init, report, tune
+from sadari.cli.approvals import approvals
 from sadari.cli.data import data
+from sadari.cli.log import log
 from sadari.cli.show import errors
 from sadari.errors import SadariError
 
@@ -21,7 +23,7 @@ app = typer.Typer(
         "Start with `sadari init mall --template support`, then `sadari check mall` and `sadari climb mall`. "
         "Everything runs on this machine; nothing is sent anywhere unless the task names a remote model.\n\n"
         "Exit codes: 0 done; 1 other errors; 2 the task file or a flag; 3 the data; 4 the model; 5 training; 6 the budget; "
-        "7 the run folder; 9 a regression that the gate found; 130 stopped by Ctrl-C."
+        "7 the run folder or the log; 8 a call that is not allowed; 9 a regression that the gate found; 130 stopped by Ctrl-C."
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -42,6 +44,8 @@ app.command("gate")(gate.gate)
 app.command("report")(report.report)
 app.command("doctor")(doctor.doctor)
 app.add_typer(data, name="data")
+app.add_typer(approvals, name="approvals")
+app.add_typer(log, name="log")
 
 
 def main() -> NoReturn:

@@ -92,3 +92,18 @@ def _read_scorecard(path: Path) -> tuple[Scorecard, str | None]:
         raise DataError(
             f"{path} holds no scorecard ({error}). Write one: sadari eval BUNDLE --task TASK --json > {path}"
         ) from error
+
+
+LOG_FILE = "agent-log.sqlite"
+"""Where the agent of a task writes what it does, in the task's folder."""
+
+
+def log_of(what: str) -> str:
+    """Where the log is that `what` stands for: a file or a postgresql:// address itself; else that of the task around a folder."""
+    if "://" in what or Path(what).is_file():
+        return what
+    from sadari.task.config import TASK_FILE
+
+    folder = Path(what).resolve()
+    home = next((f for f in (folder, *folder.parents) if (f / TASK_FILE).is_file()), folder)
+    return str(home / LOG_FILE)

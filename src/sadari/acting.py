@@ -1,0 +1,170 @@
+"""A System that acts: the loop around it, and the rehearsal in which it is measured.
+
+In a rehearsal nothing outside changes. A call that the example records gives what it gave then; a call that would change something
+gives only that it was accepted; everything else that reads is really asked.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sadari.agent.approval import approve, pending
+from sadari.agent.config import Toolbox
+from sadari.agent.log import Log
+from sadari.agent.log.event import canonical
+from sadari.agent.loop import Agent, Loop, Reply
+from sadari.agent.tools import close_tools, open_tools
+from sadari.agent.tools.place import Place
+from sadari.answer import Answerer, Engine
+from sadari.bundle import digest
+from sadari.files import read_json
+from sadari.types import Answer, Caller, Delta, Example, Message, Model, Outcome, System, Tool, ToolCall, ToolSpec, Traits
+
+AT_ONCE = 16
+"""Examples that are rehearsed side by side, so that their requests share batches."""
+
+
+class SystemResponder:
+    """A `Responder`: a System with its model."""
+
+    def __init__(self, answerer: Answerer) -> None:
+        self._answerer = answerer
+        self.version = digest(answerer.system)
+
+    def reply(self, messages: Sequence[Message], tools: Sequence[ToolSpec], caller: Caller) -> Iterator[Delta | Reply]:
+        """Its answer, with the passages that it was shown searched as the caller may."""
+        example = Example("turn", tuple(messages), tools=tuple(tools))
+        (answer,) = self._answerer.answer([example])
+        yield Reply(answer, is_tainted=self._answerer.system.retrieval is not None)
+
+
+def open_agent(answerer: Answerer) -> Agent:
+    """The agent that a system is, its tools opened; `close_tools(agent.tools)` lets go of what they hold.
+
+    Raises:
+        ConfigError: If a tool cannot be opened.
+    """
+    toolbox = _read_toolbox(answerer.system.toolbox)
+    return Agent(SystemResponder(answerer), tuple(tools_of(toolbox)), limits=toolbox.agent.limits)
+
+
+def tools_of(toolbox: Toolbox) -> list[Tool]:
+    """The tools of a toolbox, opened.
+
+    Raises:
+        ConfigError: If one cannot be opened.
+    """
+    return open_tools(toolbox.tools, Place(Path(toolbox.folder), os.environ, "en" if toolbox.language == "en" else "ko"))
+
+
+def _read_toolbox(path: Path | None) -> Toolbox:
+    return Toolbox(folder=".") if path is None else read_json(path, Toolbox)
+
+
+class ActingEngine(Engine):
+    """An `Engine` that answers for systems with tools through the loop, in rehearsal."""
+
+    def __init__(self, load: Callable[[System], Model]) -> None:
+        super().__init__(load)
+        self._opened: dict[Path, tuple[Tool, ...]] = {}
+
+    def answer(self, system: System, examples: Sequence[Example]) -> tuple[list[Answer], float]:
+        """Answers, and the wall seconds they took, the loading of the model and the opening of tools not counted."""
+        if system.toolbox is None:
+            return super().answer(system, examples)
+        toolbox = _read_toolbox(system.toolbox)
+        if system.toolbox not in self._opened:
+            self._opened[system.toolbox] = tuple(tools_of(toolbox))
+        agent = Agent(SystemResponder(self.answerer(system)), self._opened[system.toolbox], limits=toolbox.agent.limits)
+        started = time.perf_counter()
+        answers = rehearse(agent, examples)
+        return answers, time.perf_counter() - started
+
+    def close(self) -> None:
+        """Let go of what the tools hold."""
+        for tools in self._opened.values():
+            close_tools(tools)
+        self._opened.clear()
+
+
+def rehearse(agent: Agent, examples: Sequence[Example]) -> list[Answer]:
+    """What an agent does for each example, from its last question on: its answer, with all the calls that it made."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(lambda example: _rehearse(agent, example), examples))
+
+
+def _rehearse(agent: Agent, example: Example) -> Answer:
+    before, question = opening(example)
+    tools = tuple(Rehearsed(tool, recorded(example)) for tool in agent.tools)
+    log = Log("")
+    loop = Loop(replace(agent, tools=tools), log)
+    started = time.perf_counter()
+    try:
+        run = loop.ask(question, Caller("rehearsal", language=_language(question)), said=before)
+        for _ in range(agent.limits.calls + 1):
+            for _piece in loop.advance(run):
+                pass
+            for asked in pending(log, _now(), run=run):
+                approve(log, run, asked.call, asked.fingerprint, "rehearsal", now=_now())
+            if not loop.state(run).open_calls:
+                break
+        state = loop.state(run)
+    finally:
+        log.close()
+    calls = tuple(ToolCall(c.name, c.arguments, c.id) for c in state.made_now() if c.attempts)
+    answer = state.answer or Answer("", error="the agent came to no answer")
+    return replace(answer, tool_calls=calls, latency_s=time.perf_counter() - started)
+
+
+def opening(example: Example) -> tuple[tuple[Message, ...], str]:
+    """What was said before the last question of an example, and the question."""
+    at = max((i for i, m in enumerate(example.messages) if m.role == "user"), default=None)
+    if at is None:
+        return (), ""
+    said = [m for m in example.messages[:at] if m.role in ("user", "assistant") and not m.tool_calls]
+    return tuple(said), example.messages[at].content
+
+
+def recorded(example: Example) -> dict[tuple[str, str], str]:
+    """What the calls of an example gave, by name and arguments."""
+    results = {m.tool_call_id: m.content for m in example.messages if m.role == "tool"}
+    calls = [call for m in example.messages for call in m.tool_calls]
+    return {(c.name, canonical(dict(c.arguments))): results[c.id] for c in calls if c.id in results}
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """A tool that changes nothing: see above."""
+
+    tool: Tool
+    results: Mapping[tuple[str, str], str]
+
+    @property
+    def spec(self) -> ToolSpec:
+        return self.tool.spec
+
+    @property
+    def traits(self) -> Traits:
+        return self.tool.traits
+
+    def call(self, arguments: Mapping[str, Any], caller: Caller) -> Outcome:
+        """What the example records; else the tool's own result if it only reads."""
+        told = self.results.get((self.spec.name, canonical(dict(arguments))))
+        if told is not None:
+            return Outcome(told)
+        if self.traits.effect == "read":
+            return self.tool.call(arguments, caller)
+        return Outcome({"ko": "접수되었습니다.", "en": "Accepted."}[caller.language])
+
+
+def _language(text: str) -> Any:
+    return "ko" if any("가" <= ch <= "힣" for ch in text) else "en"
+
+
+def _now() -> datetime:
+    return datetime.now().astimezone()
