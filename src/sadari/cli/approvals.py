@@ -46,7 +46,7 @@ def approve(
 
     log, one = _find(what, request)
     approval.approve(log, one.run, one.call, one.fingerprint, by or getuser(), now=_now(), four_eyes=four_eyes)
-    output.print(f"approved: {_call(one)}", markup=False, highlight=False, soft_wrap=True)
+    output.print(f"approved: {call_text(one)}", markup=False, highlight=False, soft_wrap=True)
 
 
 @approvals.command("deny")
@@ -58,7 +58,7 @@ def deny(
 
     log, one = _find(what, request)
     approval.deny(log, one.run, one.call, one.fingerprint, by or getuser(), now=_now(), reason=reason)
-    output.print(f"denied: {_call(one)}", markup=False, highlight=False, soft_wrap=True)
+    output.print(f"denied: {call_text(one)}", markup=False, highlight=False, soft_wrap=True)
 
 
 @approvals.command("edit")
@@ -97,7 +97,7 @@ def settle(
 
     log, one = _find(what, request)
     approval.settle(log, one.run, one.call, by or getuser(), happened=happened, told=told)
-    output.print(f"settled: {_call(one)}", markup=False, highlight=False, soft_wrap=True)
+    output.print(f"settled: {call_text(one)}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _find(what: str, request: str) -> "tuple[Log, Pending]":
@@ -113,10 +113,11 @@ def _find(what: str, request: str) -> "tuple[Log, Pending]":
 def _told(one: "Pending") -> str:
     asked = f"asked by {one.user or 'somebody unknown'}: {one.question}"
     until = f"until {one.expires[:16].replace('T', ' ')}" if one.expires else "begun, and nobody saw its end"
-    return f"{one.run}/{one.call}  {_call(one)}\n    {asked}\n    why a person: {one.reason}; {until}"
+    return f"{one.run}/{one.call}  {call_text(one)}\n    {asked}\n    why a person: {one.reason}; {until}"
 
 
-def _call(one: "Pending") -> str:
+def call_text(one: "Pending") -> str:
+    """The call, as people read it."""
     return f"{one.tool}({', '.join(f'{name}={value!r}' for name, value in one.arguments.items())})"
 
 

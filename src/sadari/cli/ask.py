@@ -6,7 +6,8 @@ import typer
 
 from sadari.cli.show import answer_json, print_answer, print_json
 from sadari.cli.what import system_of
-from sadari.errors import ModelError
+from sadari.errors import ModelError, ToolRefusedError
+from sadari.types import Answer, System
 
 
 def ask(
@@ -17,12 +18,26 @@ def ask(
     ] = False,
 ) -> None:
     """Ask a system one question; the sources it cites stand under the answer."""
-    from sadari.run import open_answerer
+    system = system_of(what)
+    if system.toolbox is not None:
+        answer = _act(what, system, text)
+    else:
+        from sadari.run import open_answerer
 
-    answer = open_answerer(system_of(what)).ask(text)
+        answer = open_answerer(system).ask(text)
     if answer.error is not None:
         raise ModelError(answer.error)
     if json:
         print_json(answer_json(answer))
     else:
         print_answer(answer)
+
+
+def _act(what: str, system: System, text: str) -> Answer:
+    from sadari.cli.act import converse, opened_loop
+
+    with opened_loop(what, system) as loop:
+        run, answer = converse(loop, "", text, None)
+    if answer is None:
+        raise ToolRefusedError(f"{run} waits for a person. Decide, then go on with it: sadari chat {what} --run {run}")
+    return answer
