@@ -77,13 +77,23 @@ class ActingEngine(Engine):
         """Answers, and the wall seconds they took, the loading of the model and the opening of tools not counted."""
         if system.toolbox is None:
             return super().answer(system, examples)
-        toolbox = _read_toolbox(system.toolbox)
-        if system.toolbox not in self._opened:
-            self._opened[system.toolbox] = tuple(tools_of(toolbox))
-        agent = Agent(SystemResponder(self.answerer(system)), self._opened[system.toolbox], limits=toolbox.agent.limits)
+        limits = _read_toolbox(system.toolbox).agent.limits
+        agent = Agent(SystemResponder(self.answerer(system)), self.tools(system.toolbox), limits=limits)
         started = time.perf_counter()
         answers = rehearse(agent, examples)
         return answers, time.perf_counter() - started
+
+    def tools(self, toolbox: Path | None) -> tuple[Tool, ...]:
+        """The tools of a toolbox, opened once; () if there is none.
+
+        Raises:
+            ConfigError: If one cannot be opened.
+        """
+        if toolbox is None:
+            return ()
+        if toolbox not in self._opened:
+            self._opened[toolbox] = tuple(tools_of(_read_toolbox(toolbox)))
+        return self._opened[toolbox]
 
     def close(self) -> None:
         """Let go of what the tools hold."""

@@ -21,6 +21,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import sadari
+from sadari.acting import ActingEngine
+from sadari.agent.config import Toolbox
 from sadari.answer import Answerer, Engine
 from sadari.bundle import save_bundle
 from sadari.errors import ConfigError, RunError
@@ -110,11 +112,12 @@ def run_climb(task: Task, options: ClimbOptions, tell: Tell) -> Iterator[Step]:
 
 def _climb_in(folder: Path, task: Task, options: ClimbOptions, tell: Tell) -> Iterator[Step]:
     scorer = scorer_of(task)
-    engine = Engine(_load)
+    engine = ActingEngine(_load)
     measurer = Measurer(engine, scorer, task, folder / "pieces", tell)
     calibration = calibrate(task, partial(scorer_of, task), folder)
-    documents = _write_documents(task, folder)
-    start = kept(folder / "start.json", System, lambda: _start(task, engine))
+    documents, toolbox = _write_documents(task, folder), _write_toolbox(task, folder)
+    tools = tuple(tool.spec for tool in engine.tools(toolbox))
+    start = kept(folder / "start.json", System, lambda: _start(task, engine)).with_(toolbox=toolbox)
     budget_s = QUICK_TIME_S if options.quick else task.budget.time_s
 
     searches: dict[str, dict[str, float]] = {}
@@ -132,7 +135,7 @@ def _climb_in(folder: Path, task: Task, options: ClimbOptions, tell: Tell) -> It
             language=task.language,
             labels=task.labels,
             documents=documents,
-            tools=(),
+            tools=tools,
             scorer=scorer,
             evaluate=evaluate,
             load=_load,
@@ -390,6 +393,17 @@ def _write_documents(task: Task, folder: Path) -> Path | None:
     return path
 
 
+def _write_toolbox(task: Task, folder: Path) -> Path | None:
+    """The file by which a system opens the task's tools; None if it has none."""
+    if not task.tools:
+        return None
+    declared = tuple((tool.kind, tool.options) for tool in task.tools)
+    box = Toolbox(folder=str(task.folder.resolve()), language=task.language, tools=declared)
+    path = folder / "toolbox.json"
+    write_text(path, box.model_dump_json(indent=2) + "\n")
+    return path
+
+
 def _write_predictions(folder: Path, step: Step, task: Task, measurer: Measurer) -> None:
     path = folder / "predictions" / f"{step.index}-{step.rung}.jsonl"
     if not path.exists():
@@ -435,12 +449,12 @@ def _told(task: Task, options: ClimbOptions) -> dict[str, str]:
 
 def open_answerer(system: System) -> Answerer:
     """The system, loaded and ready to answer."""
-    return Engine(_load).answerer(system)
+    return ActingEngine(_load).answerer(system)
 
 
 def evaluate_system(system: System, task: Task, tell: Tell) -> Scorecard:
     """The scorecard of `system` on the task's test set; a system without an instruction is asked with the task's goal."""
-    engine = Engine(_load)
+    engine = ActingEngine(_load)
     with TemporaryDirectory() as folder:
         measurer = Measurer(engine, scorer_of(task), task, Path(folder), tell)
         card = measurer.in_batches("eval", _told_the_goal(system, task, engine), task.test)
@@ -453,7 +467,7 @@ def evaluate_system(system: System, task: Task, tell: Tell) -> Scorecard:
 
 def answer_test(system: System, task: Task, tell: Tell) -> list[Answer]:
     """What `system`, asked as `evaluate_system` asks it, says to the task's test set."""
-    engine = Engine(_load)
+    engine = ActingEngine(_load)
     with TemporaryDirectory() as folder:
         measurer = Measurer(engine, scorer_of(task), task, Path(folder), tell)
         return measurer.answers("compare", _told_the_goal(system, task, engine), task.test)[0]

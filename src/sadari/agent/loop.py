@@ -24,6 +24,7 @@ from sadari.agent.making import Made, Making
 from sadari.agent.state import CallState, RunState, Step, fold
 from sadari.agent.teaching import say, teach_arguments, teach_name
 from sadari.errors import BudgetError, DataError, ToolRefusedError
+from sadari.retrieve.passages import without_template_signs
 from sadari.types import Answer, Caller, Delta, Message, Tool, ToolSpec
 
 MOST_REPEATS = 3
@@ -385,14 +386,16 @@ class _Work:
 
     def _end(self, call: CallState, tool: Tool, made: Made) -> list[Event]:
         """Log how a call ended; a result that a guard does not trust is kept in the log and not shown."""
-        body: dict[str, Any] = {"id": call.id, "text": made.outcome.text}
+        is_trusted = tool.traits.is_trusted
+        text = made.outcome.text if is_trusted else without_template_signs(made.outcome.text)
+        body: dict[str, Any] = {"id": call.id, "text": text, "is_trusted": is_trusted}
         kind: Kind = "call.failed"
         if made.end == "unknown":
             kind, body = "call.unknown", {"id": call.id, "reason": made.reason}
         elif made.end == "succeeded":
             kind = "call.succeeded"
             citations = [asdict(span) for span in made.outcome.citations]
-            body |= {"data": _plain(made.outcome.data), "citations": citations, "is_trusted": tool.traits.is_trusted}
+            body |= {"data": _plain(made.outcome.data), "citations": citations}
             body |= self._reviewed(call, tool, made)
         elif made.reason:
             body["reason"] = made.reason

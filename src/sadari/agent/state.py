@@ -219,6 +219,13 @@ def _succeeded_call(state: RunState, body: Mapping[str, Any]) -> RunState:
     return replace(state, calls={**state.calls, call.id: call}, is_tainted=state.is_tainted or not call.is_trusted)
 
 
+def _failed_call(state: RunState, body: Mapping[str, Any]) -> RunState:
+    """What a tool says of its failure may hold instructions as well as a result."""
+    is_trusted = body.get("is_trusted", True)
+    call = replace(state.calls[body["id"]], status="failed", text=body["text"], is_trusted=is_trusted)
+    return replace(state, calls={**state.calls, call.id: call}, is_tainted=state.is_tainted or not is_trusted)
+
+
 _CHANGES: dict[str, Callable[[RunState, Mapping[str, Any]], RunState]] = {
     "run.started": _started,
     "run.asked": _asked,
@@ -237,7 +244,7 @@ _CHANGES: dict[str, Callable[[RunState, Mapping[str, Any]], RunState]] = {
     "call.expired": _call("expired", "text"),
     "call.started": _started_call,
     "call.succeeded": _succeeded_call,
-    "call.failed": _call("failed", "text"),
+    "call.failed": _failed_call,
     "call.unknown": _call("unknown", "reason"),
     "call.settled": _succeeded_call,
     "memory.kept": lambda state, body: replace(state, remembered=(*state.remembered, body["text"])),
