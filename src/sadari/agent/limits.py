@@ -26,6 +26,11 @@ class Limits(BaseModel, frozen=True, extra="forbid"):
         used = {"steps": state.steps, "tokens": state.tokens, "seconds": seconds, "money": state.money}
         return next((name for name, value in used.items() if (most := getattr(self, name)) is not None and value >= most), "")
 
+    @property
+    def has_days(self) -> bool:
+        """Whether anything limits a user's day."""
+        return any(most is not None for most in (self.tokens_a_day, self.calls_a_day, self.money_a_day))
+
     def reached_today(self, spent: Spent) -> str:
         """The name of the daily limit that a user has reached; "" if none."""
         used = {"tokens_a_day": spent.tokens, "calls_a_day": spent.calls, "money_a_day": spent.money}

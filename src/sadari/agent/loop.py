@@ -113,7 +113,8 @@ class Loop:
             DataError: If the run is not ready for a question.
             BudgetError: If the user's day is spent.
         """
-        reached = self.agent.limits.reached_today(self.log.spent(caller.user))
+        limits = self.agent.limits
+        reached = limits.reached_today(self.log.spent(caller.user)) if limits.has_days else ""
         if reached:
             raise BudgetError(say("today", caller.language, limit=reached))
         if not run:
@@ -240,7 +241,8 @@ class _Work:
         """Ask the model; log its answer or its calls."""
         seconds = (self.clock() - self.began).total_seconds()
         limits, state = self.agent.limits, self.state
-        reached = limits.reached(state, seconds) or limits.reached_today(self.log.spent(state.user))
+        today = limits.reached_today(self.log.spent(state.user)) if limits.has_days else ""
+        reached = limits.reached(state, seconds) or today
         if reached or self._circles():
             why = reached or "repeats"
             yield from self.write([Draft("run.stopped", {"limit": why, "text": say("stopped", self.language, limit=why)})])

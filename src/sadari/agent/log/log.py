@@ -18,8 +18,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from sadari.agent.log.database import open_database
 from sadari.agent.log.event import STATUS, Draft, Event, canonical, content_hash
-from sadari.errors import ConfigError, RunError
+from sadari.errors import RunError
 
 LEASE_S = 60.0
 """Seconds for which a process holds a run; it holds it anew at every event."""
@@ -88,24 +89,24 @@ class Log:
     """
 
     def __init__(self, url: str | Path) -> None:
-        self._engine = _open(str(url))
+        self._database = open_database(str(url))
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}:{secrets.token_hex(4)}"
-        with self._writing() as connection:
-            for statement in _schema(self._engine.dialect.name):
-                connection.exec_driver_sql(statement)
+        with self._database.writing() as connection:
+            for statement in _schema(self._database.number):
+                connection.execute(statement)
 
     def close(self) -> None:
         """Let go of the database."""
-        self._engine.dispose()
+        self._database.close()
 
     # --- writing -----------------------------------------------------------------------------------------------------
 
     def start(self, user: str, agent: str, body: dict[str, Any], *, parent: str = "") -> str:
         """A new run, held by this process; its name."""
         run, now = f"run-{secrets.token_hex(8)}", _now()
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             row = (run, user, agent, parent, "idle", _text(now), _text(now), 0, self.owner, _text(now + _lease()))
-            connection.execute(_sql("insert_run"), dict(zip(_RUN_COLUMNS, row, strict=True)))
+            connection.execute(_STATEMENTS["insert_run"], dict(zip(_RUN_COLUMNS, row, strict=True)))
             self._append(connection, run, [Draft("run.started", body)], 0)
         return run
 
@@ -129,8 +130,8 @@ class Log:
             MovedOnError: If the run has gone on since `after`.
             RunError: If there is no such run, or the database does not take it.
         """
-        with self._writing(sync=sync) as connection:
-            row = connection.execute(_sql("run"), {"run": run}).mappings().first()
+        with self._database.writing(sync=sync) as connection:
+            row = connection.execute(_STATEMENTS["run"], {"run": run}).fetchone()
             if row is None:
                 raise RunError(f"{run}: there is no such run in the log. `sadari log list` shows those that are.")
             if after is not None and row["events"] != after:
@@ -141,26 +142,27 @@ class Log:
         return events
 
     def _append(self, connection: Any, run: str, drafts: Sequence[Draft], seq: int) -> list[Event]:
-        head = connection.execute(_sql("head")).mappings().one()
+        head = connection.execute(_STATEMENTS["head"]).fetchone()
         now, events = _now(), []
+        time = _text(now)
         number, previous = head["id"], head["hash"]
         for draft in drafts:
             number, seq, salt, body = number + 1, seq + 1, secrets.token_hex(8), canonical(draft.body)
             content = content_hash(salt, body)
-            event = Event(number, run, seq, _text(now), draft.kind, json.loads(body), salt, content)
+            event = Event(number, run, seq, time, draft.kind, json.loads(body), salt, content)
             previous = event.chained(previous)
             row = (event.id, run, seq, event.time, draft.kind, body, salt, content, previous)
-            connection.execute(_sql("insert_event"), dict(zip(_EVENT_COLUMNS, row, strict=True)))
+            connection.execute(_STATEMENTS["insert_event"], dict(zip(_EVENT_COLUMNS, row, strict=True)))
             events.append(replace(event, hash=previous))
-        connection.execute(_sql("set_head"), {"id": number, "hash": previous})
+        connection.execute(_STATEMENTS["set_head"], {"id": number, "hash": previous})
         status = next((STATUS[d.kind] for d in reversed(drafts) if d.kind in STATUS), None)
-        values = {"run": run, "events": seq, "updated": _text(now), "status": status, "until": _text(now + _lease())}
-        connection.execute(_sql("set_run"), {**values, "owner": self.owner})
+        values = {"run": run, "events": seq, "updated": time, "status": status, "until": _text(now + _lease())}
+        connection.execute(_STATEMENTS["set_run"], {**values, "owner": self.owner})
         return events
 
     def _spend(self, connection: Any, user: str, spent: Spent) -> None:
         values = {"user_id": user, "day": _text(_now())[:10]}
-        connection.execute(_sql("spend"), {**values, "tokens": spent.tokens, "calls": spent.calls, "money": spent.money})
+        connection.execute(_STATEMENTS["spend"], {**values, "tokens": spent.tokens, "calls": spent.calls, "money": spent.money})
 
     @contextmanager
     def holding(self, run: str) -> Iterator[None]:
@@ -171,26 +173,26 @@ class Log:
             RunError: If there is no such run.
         """
         now = _now()
-        with self._writing() as connection:
-            row = connection.execute(_sql("run"), {"run": run}).mappings().first()
+        with self._database.writing() as connection:
+            row = connection.execute(_STATEMENTS["run"], {"run": run}).fetchone()
             if row is None:
                 raise RunError(f"{run}: there is no such run in the log. `sadari log list` shows those that are.")
             if row["owner"] not in ("", self.owner) and _is_alive(row["owner"], row["until"] > _text(now)):
                 raise MovedOnError(f"{run} is being worked on by another process ({row['owner']}). Wait until it is done.")
-            connection.execute(_sql("hold"), {"run": run, "owner": self.owner, "until": _text(now + _lease())})
+            connection.execute(_STATEMENTS["hold"], {"run": run, "owner": self.owner, "until": _text(now + _lease())})
         try:
             yield
         finally:
-            with suppress(RunError), self._writing() as connection:
-                connection.execute(_sql("let_go"), {"run": run, "owner": self.owner})
+            with suppress(RunError), self._database.writing() as connection:
+                connection.execute(_STATEMENTS["let_go"], {"run": run, "owner": self.owner})
 
     def erase(self, user: str, by: str) -> int:
         """Erase what the runs of a user hold; that there were such events stays. How many runs it were."""
         runs = [entry.run for entry in self.runs(user=user) if entry.status != "erased"]
         for run in runs:
-            with self._writing() as connection:
-                connection.execute(_sql("erase"), {"run": run})
-                events = connection.execute(_sql("run"), {"run": run}).mappings().one()["events"]
+            with self._database.writing() as connection:
+                connection.execute(_STATEMENTS["erase"], {"run": run})
+                events = connection.execute(_STATEMENTS["run"], {"run": run}).fetchone()["events"]
                 self._append(connection, run, [Draft("run.erased", {"by": by})], events)
         return len(runs)
 
@@ -198,14 +200,14 @@ class Log:
 
     def events(self, run: str, after: int = 0) -> list[Event]:
         """The events of a run behind the `after`th, in order; [] if there is no such run."""
-        with self._reading() as connection:
-            rows = connection.execute(_sql("events"), {"run": run, "after": after}).mappings()
+        with self._database.reading() as connection:
+            rows = connection.execute(_STATEMENTS["events"], {"run": run, "after": after})
             return [_event(row) for row in rows]
 
     def runs(self, *, user: str | None = None, status: str | None = None, parent: str | None = None) -> list[RunEntry]:
         """The runs, newest first."""
-        with self._reading() as connection:
-            rows = connection.execute(_sql("runs"), {"user_id": user, "status": status, "parent": parent}).mappings()
+        with self._database.reading() as connection:
+            rows = connection.execute(_STATEMENTS["runs"], {"user_id": user, "status": status, "parent": parent})
             return [
                 RunEntry(*(row[c] for c in ("run", "user_id", "agent", "status", "started", "updated", "parent", "events")))
                 for row in rows
@@ -213,8 +215,8 @@ class Log:
 
     def spent(self, user: str) -> Spent:
         """What the runs of a user used today (UTC)."""
-        with self._reading() as connection:
-            row = connection.execute(_sql("spent"), {"user_id": user, "day": _text(_now())[:10]}).mappings().first()
+        with self._database.reading() as connection:
+            row = connection.execute(_STATEMENTS["spent"], {"user_id": user, "day": _text(_now())[:10]}).fetchone()
         return Spent(row["tokens"], row["calls"], row["money"]) if row else Spent()
 
     def verify(self, anchor: str = "") -> Verified:
@@ -235,8 +237,8 @@ class Log:
                 faults.append(f"{place}: its content was changed")
             count, previous, erased = event.id, event.hash, erased + (event.body is None)
             is_anchored = is_anchored or event.hash == anchor
-        with self._reading() as connection:
-            head = connection.execute(_sql("head")).mappings().one()
+        with self._database.reading() as connection:
+            head = connection.execute(_STATEMENTS["head"]).fetchone()
         if (head["id"], head["hash"]) != (count, previous):
             faults.append(f"the log ends at event {count}, but {head['id']} were written: the end was cut off")
         if not is_anchored:
@@ -246,34 +248,12 @@ class Log:
     def _all(self) -> Iterator[Event]:
         last = 0
         while True:
-            with self._reading() as connection:
-                rows = connection.execute(_sql("page"), {"last": last, "limit": READ_AT_ONCE}).mappings().all()
+            with self._database.reading() as connection:
+                rows = connection.execute(_STATEMENTS["page"], {"last": last, "limit": READ_AT_ONCE}).fetchall()
             if not rows:
                 return
             yield from map(_event, rows)
             last = rows[-1]["id"]
-
-    # --- the database ------------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _writing(self, *, sync: bool = False) -> Iterator[Any]:
-        from sqlalchemy.exc import SQLAlchemyError
-
-        try:
-            with self._engine.connect().execution_options(begins=_FULL if sync else _NORMAL) as connection, connection.begin():
-                yield connection
-        except SQLAlchemyError as error:
-            raise RunError(f"the log cannot be written: {_brief(error)}. Nothing was done; mend the database.") from error
-
-    @contextmanager
-    def _reading(self) -> Iterator[Any]:
-        from sqlalchemy.exc import SQLAlchemyError
-
-        try:
-            with self._engine.connect() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            raise RunError(f"the log cannot be read: {_brief(error)}.") from error
 
 
 _EVENT_COLUMNS = ("id", "run", "seq", "time", "kind", "body", "salt", "content", "hash")
@@ -308,19 +288,7 @@ _STATEMENTS = {
 }
 
 
-def _sql(name: str) -> Any:
-    if name not in _PREPARED:
-        from sqlalchemy import text
-
-        _PREPARED[name] = text(_STATEMENTS[name])
-    return _PREPARED[name]
-
-
-_PREPARED: dict[str, Any] = {}
-
-
-def _schema(dialect: str) -> list[str]:
-    number = "BIGINT" if dialect == "postgresql" else "INTEGER"
+def _schema(number: str) -> list[str]:
     return [
         f"CREATE TABLE IF NOT EXISTS events (id {number} PRIMARY KEY, run TEXT NOT NULL, seq INTEGER NOT NULL, time TEXT NOT NULL, "
         "kind TEXT NOT NULL, body TEXT, salt TEXT NOT NULL, content TEXT NOT NULL, hash TEXT NOT NULL, UNIQUE (run, seq))",
@@ -335,50 +303,6 @@ def _schema(dialect: str) -> list[str]:
         f"writes {number} NOT NULL)",
         "INSERT INTO head (one, id, hash, writes) VALUES (1, 0, '', 0) ON CONFLICT DO NOTHING",
     ]
-
-
-def _open(url: str) -> Any:
-    try:
-        from sqlalchemy import create_engine, event
-        from sqlalchemy.exc import SQLAlchemyError
-        from sqlalchemy.pool import StaticPool
-    except ModuleNotFoundError as error:
-        raise ConfigError("the log of an agent needs SQLAlchemy. Install it: pip install 'sadari[agent]'.") from error
-
-    scheme = url.partition("://")[0] if "://" in url else ""
-    try:
-        if scheme in ("postgresql", "postgres"):
-            return create_engine("postgresql+psycopg://" + url.partition("://")[2], pool_pre_ping=True)
-        if scheme not in ("", "sqlite"):
-            raise ConfigError(f"{scheme}:// keeps no log. Give a file, or postgresql://user@host/database.")
-        if not url:
-            engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
-        else:
-            path = Path(url.removeprefix("sqlite:///"))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-        return engine
-    except ModuleNotFoundError as error:
-        raise ConfigError("a log in PostgreSQL needs psycopg. Install it: pip install 'sadari[postgres]'.") from error
-    except (SQLAlchemyError, OSError, ValueError) as error:
-        raise RunError(f"the log cannot be opened: {_brief(error)}.") from error
-
-
-def _prepare_sqlite(connection: Any, record: Any) -> None:
-    connection.isolation_level = None  # SQLAlchemy begins; sqlite3 would begin late, and two writers could deadlock
-    for pragma in ("journal_mode = WAL", "secure_delete = ON"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-_FULL = ("PRAGMA synchronous = FULL", "BEGIN IMMEDIATE")
-_NORMAL = ("PRAGMA synchronous = NORMAL", "BEGIN IMMEDIATE")
-
-
-def _begin_sqlite(connection: Any) -> None:
-    for statement in connection.get_execution_options().get("begins", ("BEGIN",)):
-        connection.connection.driver_connection.execute(statement)
 
 
 def _event(row: Any) -> Event:
@@ -415,8 +339,3 @@ def _now() -> datetime:
 
 def _text(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _brief(error: Exception) -> str:
-    """What went wrong, without the statement and its values, which may be personal."""
-    return str(getattr(error, "orig", None) or error).splitlines()[0][:200]

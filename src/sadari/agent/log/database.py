@@ -1,0 +1,203 @@
+"""SQLite and PostgreSQL behind one face: statements with `:name` parameters, rows as mappings, transactions.
+
+Their own drivers are called without a layer between: a step of an agent writes three times, and may take 2 ms.
+"""
+
+import re
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+from sadari.errors import ConfigError, RunError
+
+
+class Connection(Protocol):
+    """What statements are given to."""
+
+    def execute(self, statement: str, values: Mapping[str, Any] = ...) -> Any:
+        """A cursor over rows that are read by the names of their columns."""
+        ...
+
+
+class Database(Protocol):
+    """One database, used from several threads."""
+
+    number: str
+    """Name of the type of a 64-bit integer."""
+
+    def writing(self, *, sync: bool = False) -> Any:
+        """A transaction, as a context manager; `sync` waits until the disk has it."""
+        ...
+
+    def reading(self) -> Any:
+        """A connection to read from, as a context manager."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+def open_database(url: str) -> Database:
+    """The database at `url`: a file of SQLite, "" for memory, or postgresql://user:password@host/database.
+
+    Raises:
+        ConfigError: If it is another kind, or a library is missing.
+        RunError: If it cannot be opened.
+    """
+    scheme = url.partition("://")[0] if "://" in url else ""
+    if scheme in ("postgresql", "postgres"):
+        return PostgresDatabase(url)
+    if scheme not in ("", "sqlite"):
+        raise ConfigError(f"{scheme}:// keeps no log. Give a file, or postgresql://user@host/database.")
+    return SqliteDatabase(url.removeprefix("sqlite:///"))
+
+
+class SqliteDatabase:
+    """A file, with a connection for each thread; in memory there is one for all of them."""
+
+    number = "INTEGER"
+
+    def __init__(self, path: str) -> None:
+        self._path, self._own = path, threading.local()
+        self._shared = None if path else self._connect(":memory:")
+        self._turn = threading.RLock()
+        if path:
+            try:
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise RunError(f"the log cannot be opened: {error}.") from error
+        self._connection()  # a wrong path shows now
+
+    def _connect(self, path: str) -> sqlite3.Connection:
+        try:
+            connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+            connection.row_factory = sqlite3.Row
+            for pragma in ("journal_mode = WAL", "secure_delete = ON"):
+                connection.execute(f"PRAGMA {pragma}")
+        except sqlite3.Error as error:
+            raise RunError(f"the log cannot be opened: {error}.") from error
+        return connection
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._shared is not None:
+            return self._shared
+        if not hasattr(self._own, "connection"):
+            self._own.connection = self._connect(self._path)
+        connection: sqlite3.Connection = self._own.connection
+        return connection
+
+    @contextmanager
+    def writing(self, *, sync: bool = False) -> Iterator[Connection]:
+        """In WAL mode a commit that is not synced survives the end of the process, not the loss of power."""
+        with self._alone(), _told_as("written", sqlite3.Error):
+            connection = self._connection()
+            if getattr(self._own, "syncs", None) != sync:
+                connection.execute(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")
+                self._own.syncs = sync
+            connection.execute("BEGIN IMMEDIATE")  # begun late, two writers could wait for each other for ever
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """What was committed last."""
+        with self._alone(), _told_as("read", sqlite3.Error):
+            yield self._connection()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One thread at a time, where they share a connection."""
+        if self._shared is None:
+            yield
+        else:
+            with self._turn:
+                yield
+
+    def close(self) -> None:
+        """Connections of other threads close with them."""
+        connection = self._shared or getattr(self._own, "connection", None)
+        if connection is not None:
+            connection.close()
+        self._own = threading.local()
+
+
+class PostgresDatabase:
+    """A server, with a connection for each thread, made anew when it breaks."""
+
+    number = "BIGINT"
+
+    def __init__(self, url: str) -> None:
+        try:
+            import psycopg
+        except ModuleNotFoundError as error:
+            raise ConfigError("a log in PostgreSQL needs psycopg. Install it: pip install 'sadari[postgres]'.") from error
+        self._url, self._own, self._psycopg = url, threading.local(), psycopg
+        with _told_as("opened", psycopg.Error):
+            self._connection()
+
+    def _connection(self) -> Any:
+        from psycopg.rows import dict_row
+
+        connection = getattr(self._own, "connection", None)
+        if connection is None or connection.closed or connection.broken:
+            connection = self._psycopg.connect(self._url, autocommit=True, row_factory=dict_row, connect_timeout=10)
+            self._own.connection = connection
+        return connection
+
+    @contextmanager
+    def writing(self, *, sync: bool = False) -> Iterator[Connection]:
+        """Every commit is synced by the server."""
+        with _told_as("written", self._psycopg.Error), self._alive().transaction():
+            yield _Named(self._connection())
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """What was committed last."""
+        with _told_as("read", self._psycopg.Error):
+            yield _Named(self._alive())
+
+    def _alive(self) -> Any:
+        """A connection that answers: the server may have been restarted since the last use."""
+        connection = self._connection()
+        try:
+            connection.execute("SELECT 1")
+        except self._psycopg.OperationalError:
+            connection.close()
+            connection = self._connection()
+        return connection
+
+    def close(self) -> None:
+        """Connections of other threads close with them."""
+        connection = getattr(self._own, "connection", None)
+        if connection is not None:
+            connection.close()
+
+
+class _Named:
+    """Statements with `:name` for a driver that writes `%(name)s`."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def execute(self, statement: str, values: Mapping[str, Any] = {}) -> Any:
+        return self._connection.execute(re.sub(r"(?<!:):(\w+)", r"%(\1)s", statement), values)
+
+
+@contextmanager
+def _told_as(done: str, kind: type[Exception]) -> Iterator[None]:
+    """Errors of the driver without the statement and its values, which may be personal."""
+    try:
+        yield
+    except kind as error:
+        why = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        remedy = "" if done == "read" else " Nothing was done; mend the database."
+        raise RunError(f"the log cannot be {done}: {why}.{remedy}") from error
