@@ -13,20 +13,23 @@ MAY_KNOW: dict[str, set[str]] = {
     "errors": set(),
     "files": {"errors"},
     "text": set(),
+    "schema": {"errors"},
+    "egress": set(),
     "task": BASE | {"retrieve"},  # whose loading reads the documents of a task
     "prompt": BASE,
-    "retrieve": BASE | {"model"},  # embedders behind an endpoint, and shown only to who asks for them
+    "retrieve": BASE | {"model", "egress"},  # embedders behind an endpoint, and shown only to who asks for them
     "model": BASE | {"mini"},  # where the bundled weights are
     "measure": BASE,
     "mini": BASE | {"model", "prompt"},  # its rows are laid out as sadari will serve them
     "bundle": BASE,
     "looks": BASE,
     "answer": BASE | {"prompt", "retrieve", "task"},
+    "agent": BASE | {"model", "retrieve", "schema", "egress"},
     "train": BASE | {"model", "answer"},
     "rungs": BASE | {"model", "answer", "train", "prompt", "retrieve", "measure"},
     "ladder": BASE | {"measure", "task", "rungs"},
 }
-EVERYONE = {"run", "cli", "measurer", "check", "review", "__main__"}
+EVERYONE = {"run", "acting", "cli", "measurer", "check", "review", "__main__"}
 """They put the house together."""
 
 

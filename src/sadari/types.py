@@ -221,8 +221,8 @@ class Retrieval:
         unsupported: What becomes of a sentence that no passage supports; an answer of which nothing remains is the abstention.
         least_support: Share of a sentence that its sources must say, in [0, 1].
         orders: Of a passage in which orders to the model are found, "tell" the model so, or "leave_out" the passage.
-        newest: Of two found chunks whose scores are this near to each other, the one of the newer document stands first; as a share
-            of the span from the best score to the last, in [0, 1]. 0 goes by scores alone.
+        newest: Of two found chunks whose scores are this near to each other, only that of the newer document is shown; as a share of
+            the span from the best score to the last, in [0, 1]. 0 goes by scores alone.
     """
 
     source: Literal["documents", "examples"] = "documents"
@@ -392,6 +392,8 @@ class Traits:
         needs_approval: Whether a person approves every call; None asks for those that change something.
         is_trusted: What it returns was written by the company or computed by this program. Results of all other tools may hold
             instructions: once one is in the conversation, no call that changes something goes without a person.
+        sends: Whether it carries its arguments to an address among them. Once text from outside is in the conversation, an
+            address that stands nowhere in it word for word, and so may carry what was read here, goes with a person only.
         timeout_s: Seconds after which a call counts as failed, or as unknown if it may have changed something.
         retries: How often a failed call is made again, if it may be.
         max_chars: Characters of a result that the model is shown; what is cut is said.
@@ -401,6 +403,7 @@ class Traits:
     is_idempotent: bool = False
     needs_approval: bool | None = None
     is_trusted: bool = False
+    sends: bool = False
     timeout_s: float = 30.0
     retries: int = 0
     max_chars: int = 8_000

@@ -88,7 +88,16 @@ def traits_ruling(proposal: Proposal) -> Ruling:
         return Ruling("ask", "tool", f"{proposal.tool.spec.name} changes something" if changes else "its author asks for it")
     if changes and proposal.is_tainted:
         return Ruling("ask", "taint", "the conversation holds text from outside, which may have asked for this")
+    if traits.sends and proposal.is_tainted and (made_up := _addresses_made_up(proposal)):
+        return Ruling("ask", "taint", f"nobody gave the address {made_up[0][:200]}, which may carry out what was read here")
     return Ruling("allow", "tool")
+
+
+def _addresses_made_up(proposal: Proposal) -> list[str]:
+    """Addresses among the arguments that neither the user nor a result holds word for word: the model put them together."""
+    given = "\n".join(message.content for message in proposal.messages if message.role in ("user", "tool"))
+    texts = [value for value in proposal.arguments.values() if isinstance(value, str)]
+    return [text for text in texts if text not in given]
 
 
 def rule(proposal: Proposal, guards: Sequence[Guard]) -> tuple[Ruling, ...]:
