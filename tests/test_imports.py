@@ -7,7 +7,7 @@ import sadari
 
 SOURCE = Path(sadari.__file__).parent
 
-BASE = {"types", "errors", "files", "text"}
+BASE = {"types", "errors", "files", "text", "schema"}
 MAY_KNOW: dict[str, set[str]] = {
     "types": set(),
     "errors": set(),
@@ -24,7 +24,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "bundle": BASE,
     "looks": BASE,
     "answer": BASE | {"prompt", "retrieve", "task"},
-    "agent": BASE | {"model", "retrieve", "schema", "egress"},
+    "agent": BASE | {"model", "retrieve", "egress"},
     "train": BASE | {"model", "answer"},
     "rungs": BASE | {"model", "answer", "train", "prompt", "retrieve", "measure"},
     "ladder": BASE | {"measure", "task", "rungs"},
@@ -44,7 +44,7 @@ def imports_of(file: Path) -> set[str]:
         else:
             continue
         found |= {name.split(".")[1] for name in names if name.startswith("sadari.")}
-    return found
+    return found - {"__version__"}
 
 
 def room_of(file: Path) -> str:
