@@ -12,6 +12,7 @@ from sadari.cli.approvals import approvals
 from sadari.cli.data import data
 from sadari.cli.log import log
 from sadari.cli.show import errors
+from sadari.cli.tools import tools
 from sadari.errors import SadariError
 
 INTERRUPTED = 130
@@ -46,6 +47,7 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(data, name="data")
 app.add_typer(approvals, name="approvals")
 app.add_typer(log, name="log")
+app.add_typer(tools, name="tools")
 
 
 def main() -> NoReturn:
