@@ -40,7 +40,7 @@ def index(
         int | None, typer.Option(min=1, help="Longest chunk, in tokens; 1 makes every sentence one; default: as the winner has it.")
     ] = None,
     overlap: Annotated[int | None, typer.Option(min=0, help="Tokens that a chunk repeats of the one before.")] = None,
-    terms: Annotated[str | None, typer.Option(help="Words to search by: bigrams or morphemes.")] = None,
+    terms: Annotated[str | None, typer.Option(help="Words to search by: bigrams, morphemes or both.")] = None,
     embed: Annotated[
         str | None, typer.Option(help="Embedder: none, bundled, a model's name or folder, openai:NAME, openai:NAME@http://HOST/v1.")
     ] = None,
