@@ -4,14 +4,14 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from sadari.agent.limits import Limits
+from sadari.agent.limits import USUAL, Limits
 
 
 class AgentConfig(BaseModel, frozen=True, extra="forbid"):
     """Settings of the agent that a system with tools is."""
 
-    limits: Limits = Field(default_factory=Limits, description="How much one question, and one user on one day, may use.")
-    four_eyes: bool = Field(False, description="Whether nobody may approve what he asked for himself.")
+    limits: Limits = Field(default=USUAL, description="How much one question, and one user on one day, may use.")
+    four_eyes: bool = Field(default=False, description="Whether nobody may approve what he asked for himself.")
 
 
 class Toolbox(BaseModel, frozen=True, extra="forbid"):
@@ -21,6 +21,6 @@ class Toolbox(BaseModel, frozen=True, extra="forbid"):
     """
 
     folder: str = Field(description="Relative paths in the declarations are meant from here.")
-    language: str = Field("ko", description="Of the task.")
-    tools: tuple[tuple[str, Any], ...] = Field((), description="Kind and options of each declared tool.")
-    agent: AgentConfig = Field(default_factory=AgentConfig, description="How the agent acts.")
+    language: str = Field(default="ko", description="Of the task.")
+    tools: tuple[tuple[str, Any], ...] = Field(default=(), description="Kind and options of each declared tool.")
+    agent: AgentConfig = Field(default=AgentConfig(), description="How the agent acts.")

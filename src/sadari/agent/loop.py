@@ -11,13 +11,13 @@ Not covered: what a tool does beside what it declares.
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from sadari.agent.approval import fingerprint, is_over
 from sadari.agent.guard import Filter, Guard, Proposal, Ruling, rule, strictest
-from sadari.agent.limits import Limits
+from sadari.agent.limits import USUAL, Limits
 from sadari.agent.log import Draft, Event, Kind, Log, MovedOnError, Spent
 from sadari.agent.log.event import canonical
 from sadari.agent.making import Made, Making
@@ -66,13 +66,13 @@ class Agent:
     tools: tuple[Tool, ...] = ()
     guards: tuple[Guard, ...] = ()
     filters: tuple[Filter, ...] = ()
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = USUAL
 
     @property
     def version(self) -> str:
         """A hash of everything that says how it acts, 16 hexadecimal digits."""
         tools = [[asdict(t.spec), asdict(t.traits)] for t in self.tools]
-        watched = [g.version for g in (*self.guards, *self.filters)]
+        watched = [*(g.version for g in self.guards), *(f.version for f in self.filters)]
         told = canonical([self.responder.version, tools, watched, self.limits.model_dump()])
         return hashlib.sha256(told.encode()).hexdigest()[:16]
 

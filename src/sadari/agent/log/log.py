@@ -307,7 +307,8 @@ def _schema(number: str) -> list[str]:
 
 def _event(row: Any) -> Event:
     body = None if row["body"] is None else json.loads(row["body"])
-    return Event(*(row[c] for c in ("id", "run", "seq", "time", "kind")), body, row["salt"], row["content"], row["hash"])
+    place = (row["id"], row["run"], row["seq"], row["time"], row["kind"])
+    return Event(*place, body, row["salt"], row["content"], row["hash"])
 
 
 def _is_alive(owner: str, is_in_time: bool) -> bool:
