@@ -1,3 +1,4 @@
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -6,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sadari.answer import Answerer, Engine, coverage_of
+from sadari.answer import Answerer, Engine, abstention_of, contexts_of, coverage_of
 from sadari.errors import DataError, ModelError
 from sadari.files import write_lines
 from sadari.model import ScriptedModel
@@ -15,6 +16,7 @@ from sadari.types import (
     Document,
     Example,
     Generation,
+    JsonSchema,
     Message,
     OneOf,
     Prompt,
@@ -107,6 +109,65 @@ def test_what_a_quoting_model_has_to_say_for_an_answer_is_the_marks_of_its_sente
     assert prepared.said(f"{second} {first}", system.abstention) == "C,A"
     assert prepared.said(system.abstention, system.abstention) == system.abstention
     assert prepared.said("아무도 하지 않은 말.", system.abstention) is None
+
+
+ARTICLE = {"type": ["string", "null"], "pattern": "^[0-9,]+원$"}
+SCHEMA = json.dumps({"type": "object", "properties": {"fee": ARTICLE}, "required": ["fee"], "additionalProperties": False})
+
+
+def structured(documents: Path, quote: int) -> System:
+    start = grounded(documents, quote)
+    return start.with_(decoding=replace(start.decoding, schema=SCHEMA))
+
+
+def test_an_answer_with_a_schema_is_read_from_the_quoted_sentence_which_is_cited(documents: Path) -> None:
+    answer = Answerer(structured(documents, quote=1), ScriptedModel([{"say": "A"}])).ask("배송비는 얼마인가요?")
+    assert (answer.text, [c.quote for c in answer.citations]) == ('{"fee": "3,000원"}', ["배송비는 3,000원입니다."])
+
+
+def test_an_abstention_with_a_schema_is_json_that_says_nothing(documents: Path) -> None:
+    system = structured(documents, quote=1)
+    unfit = Answerer(system, ScriptedModel([{"say": system.abstention}])).ask("배송비는 얼마인가요?")
+    assert (unfit.text, unfit.abstained, unfit.citations) == ('{"fee": null}', True, ())
+    assert abstention_of(system).text == '{"fee": null}'
+    assert abstention_of(grounded(documents)).text == system.abstention
+
+
+def test_a_model_that_writes_json_is_held_to_the_schema_and_cites_what_its_values_stand_in(documents: Path) -> None:
+    answerer = Answerer(structured(documents, quote=0), ScriptedModel([{"say": '{"fee": "3,000원"}'}]))
+    assert answerer.prepare(example("q", "배송비")).request.constraint == JsonSchema(json.loads(SCHEMA))
+    answer = answerer.ask("배송비는 얼마인가요?")
+    assert (answer.text, [c.quote for c in answer.citations]) == ('{"fee": "3,000원"}', ["배송비는 3,000원입니다."])
+
+
+def test_json_that_was_cut_is_an_error(documents: Path) -> None:
+    class Cut(ScriptedModel):
+        def generate(self, requests: Sequence[Request]) -> list[Generation]:
+            return [Generation('{"fee": "3,0', finish="truncated") for _ in requests]
+
+    answer = Answerer(structured(documents, quote=0), Cut()).ask("배송비는 얼마인가요?")
+    assert (answer.text, answer.error and "max_new_tokens" in answer.error) == ("", True)
+
+
+def test_what_a_quoting_model_has_to_say_for_json_is_the_mark_of_the_sentence_with_its_values(documents: Path) -> None:
+    prepared = Answerer(structured(documents, quote=1), ScriptedModel()).prepare(example("q", "환불 배송비"))
+    mark = next(m for m, p in zip(prepared.marks, prepared.passages, strict=True) if "3,000원" in p.text)
+    assert prepared.said('{"fee": "3,000원"}', "없음") == mark
+    assert prepared.said('{"fee": null}', "없음") == "없음"
+    assert prepared.said('{"fee": "9,000원"}', "없음") is None
+
+
+def test_of_passages_that_say_the_same_anew_the_newer_one_is_put(tmp_path: Path) -> None:
+    old = Document("old.md", "도서관", "도서관은 평일 저녁 여덟 시까지 연다.", date="2026-02-03")
+    new = Document("new.md", "도서관", "도서관은 평일 밤 열 시까지 연다.", date="2026-08-18")
+    far = Document("far.md", "공원", "평일 공원 산책", date="2026-12-31")
+    write_lines(tmp_path / "documents.jsonl", [old, new, far], Document)
+    found = {}
+    for near in (0.0, 0.5):
+        system = System("scripted", retrieval=Retrieval(k=1, newest=near), documents=tmp_path / "documents.jsonl")
+        [[chunk]] = contexts_of(system, [example("q", "도서관은 평일 저녁 몇 시까지 여나요")])
+        found[near] = chunk.document
+    assert found == {0.0: "old.md", 0.5: "new.md"}
 
 
 def citing(documents: Path, **changes: Any) -> System:

@@ -5,16 +5,18 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 from sadari.errors import DataError, SadariError
 from sadari.files import read_lines
 from sadari.prompt import compose, final_answer, sentence_marks
 from sadari.prompt.compose import language_of
+from sadari.prompt.fields import Fields, read_fields, values_of
 from sadari.retrieve import LexicalIndex
-from sadari.retrieve.evidence import Evidence, span_of, trace, with_marks
-from sadari.retrieve.library import open_library
-from sadari.retrieve.passages import Put, marked_sentences, put_as_data, through_last_mark
+from sadari.retrieve.evidence import Evidence, holding, span_of, trace, with_marks
+from sadari.retrieve.library import Library, open_library
+from sadari.retrieve.passages import LOOKED_AT, Put, Scored, marked_sentences, put_as_data, through_last_mark, with_newer
 from sadari.retrieve.tools import ToolSearch, questions_by_tool
 from sadari.task.duplicates import DuplicateIndex
 from sadari.types import (
@@ -24,6 +26,7 @@ from sadari.types import (
     Constraint,
     Example,
     Generation,
+    JsonSchema,
     Message,
     Model,
     OneOf,
@@ -47,6 +50,7 @@ class Prepared:
         marks: Where answers are quotes: a mark for each passage, which then is one sentence.
         settled: An answer that needs no model.
         names_sources: Whether the model is to write the numbers of the passages behind its sentences.
+        fields: Where answers are JSON: what reads it from the sentences that are quoted.
     """
 
     request: Request
@@ -55,6 +59,7 @@ class Prepared:
     settled: str | None = None
     question: str = ""
     names_sources: bool = False
+    fields: Fields | None = None
 
     def said(self, answer: str, abstention: str) -> str | None:
         """What the model has to say for `answer` to come out; None if it cannot."""
@@ -62,6 +67,8 @@ class Prepared:
             return answer
         if self.names_sources:
             return with_marks(answer, self.passages, self.question)
+        if self.fields is not None:
+            return abstention if self.fields.is_nothing(answer) else self._mark_of_values(values_of(answer))
         named: list[str] = []
         rest = answer
         while rest:
@@ -72,6 +79,13 @@ class Prepared:
             named.append(mark)
             rest = rest[len(text) :].lstrip()
         return MARK_JOINT.join(named)
+
+    def _mark_of_values(self, values: Sequence[str]) -> str | None:
+        """The mark of the sentence that a JSON answer is read from: the first that holds its values."""
+        if not values:
+            return None
+        held = (m for m, p in zip(self.marks, self.passages, strict=True) if all(v in f"{p.text}\n{p.title}" for v in values))
+        return next(held, None)
 
     def quoted(self, said: str) -> list[Chunk]:
         """The sentences that the model named."""
@@ -106,6 +120,7 @@ class Answerer:
             if system.examples is None:
                 raise DataError("the system shows similar examples but has none to draw from")
             self._examples = _example_index(system.examples)
+        self._fields = _fields(system.decoding.schema, system.examples) if system.decoding.schema else None
         answered = _example_index(system.examples).examples if system.tools_shown and system.examples is not None else ()
         self._tools = ToolSearch(system.tools_shown, questions_by_tool(answered))
 
@@ -135,7 +150,7 @@ class Answerer:
         system, question = self.system, example.question
         similar: list[Example] = []
         shots: list[Example] = []
-        put, coverage = self._looked_up(question)
+        put, coverage = _looked_up(system, self._library, question, self._reader)
         if self._examples is not None:
             listed = system.retrieval.k if system.retrieval is not None and system.retrieval.source == "examples" else 0
             found = self._examples.similar(example, max(system.prompt.shots, listed), training)
@@ -160,25 +175,14 @@ class Answerer:
             constraint=self._constraint(marks, len(put)),
         )
         below = system.retrieval is not None and coverage < system.retrieval.min_score
-        settled = system.abstention if below else None
-        return Prepared(request, tuple(p.passage for p in put), marks, settled, question, self._names_sources and bool(put))
-
-    def _looked_up(self, question: str) -> tuple[tuple[Put, ...], float]:
-        """The passages for a question as data, as sentences where answers are quotes, and what share of it the best one covers."""
-        retrieval = self.system.retrieval
-        if self._library is None or retrieval is None:
-            return (), 1.0
-        found = self._library.search(question, retrieval.k, self._reader)
-        around = [self._library.around(f.chunk, retrieval.context) for f in found]
-        put = put_as_data(around, language_of(question), orders=retrieval.orders)
-        if self.system.decoding.quote:
-            put = tuple(sentence for p in put for sentence in p.sentences())
-        return put, found[0].coverage if found else 0.0
+        settled = abstention_of(system).text if below else None
+        passages = tuple(p.passage for p in put)
+        return Prepared(request, passages, marks, settled, question, self._names_sources and bool(put), self._fields)
 
     @property
     def _names_sources(self) -> bool:
         system = self.system
-        is_free = not system.decoding.quote and not system.decoding.choices
+        is_free = not (system.decoding.quote or system.decoding.choices or system.decoding.schema)
         return is_free and system.retrieval is not None and system.retrieval.cites != "traced"
 
     def _tools_for(self, example: Example, training: bool) -> tuple[ToolSpec, ...]:
@@ -193,6 +197,8 @@ class Answerer:
         if decoding.quote:
             abstention = self.system.abstention
             return OneOf((*marks, abstention), decoding.quote, (abstention,), decoding.abstain_above, MARK_JOINT)
+        if self._fields is not None:
+            return JsonSchema(self._fields.schema)
         if number and retrieval is not None and retrieval.cites == "held":
             return marked_sentences(number, self.system.abstention)
         return None
@@ -204,6 +210,8 @@ class Answerer:
             failed = Answer("", usage=generation.usage, latency_s=generation.latency_s, error=generation.error or "no answer")
             return failed, None
         text = final_answer(generation.text, self.system.prompt)
+        if self._fields is not None:
+            return self._read_json(self._fields, prepared, text, generation), None
         if generation.finish == "truncated" and prepared.names_sources:
             text = through_last_mark(text)
         read = Answer(text, generation.tool_calls, usage=generation.usage, latency_s=generation.latency_s)
@@ -214,6 +222,20 @@ class Answerer:
             quoted = replace(read, text=" ".join(s.text for s in sentences), citations=tuple(span_of(s) for s in sentences))
             return quoted, None
         return read, trace(text, prepared.passages, prepared.question) if prepared.passages else None
+
+    def _read_json(self, fields: Fields, prepared: Prepared, said: str, generation: Generation) -> Answer:
+        """An answer with a schema: its fields are read from the sentences that were quoted, or were written by the model."""
+        read = Answer(said, generation.tool_calls, usage=generation.usage, latency_s=generation.latency_s)
+        if generation.finish == "truncated":
+            return replace(read, text="", error="the answer was cut before it satisfied its schema: raise max_new_tokens")
+        if prepared.marks:
+            sentences = prepared.quoted(said)
+            text = fields.fill(sentences, prepared.question) if sentences else None
+        else:
+            text, sentences = said, holding(values_of(said), prepared.passages)
+        if text is None or text == self.system.abstention or fields.is_nothing(text):
+            return replace(read, text=abstention_of(self.system).text, abstained=True)
+        return replace(read, text=text, citations=tuple(span_of(s) for s in sentences))
 
     def settle(self, answer: Answer, evidence: Evidence, least: float | None = None) -> Answer:
         """`answer` with its citations, its unsupported sentences kept, marked or removed.
@@ -230,6 +252,38 @@ class Answerer:
             language=language_of(answer.text),
         )
         return replace(answer, text=settled.text, citations=settled.citations, abstained=settled.abstained)
+
+
+def _looked_up(system: System, library: Library | None, question: str, reader: Reader = EVERYONE) -> tuple[tuple[Put, ...], float]:
+    """The passages for a question as data, as sentences where answers are quotes, and what share of it the best one covers."""
+    retrieval = system.retrieval
+    if library is None or retrieval is None:
+        return (), 1.0
+    found = library.search(question, retrieval.k + (LOOKED_AT if retrieval.newest else 0), reader)
+    if not found:
+        return (), 0.0
+    put: list[list[Scored]] = []
+    for one in found:
+        made = put_as_data([library.around(one.chunk, retrieval.context)], language_of(question), orders=retrieval.orders)
+        units = [sentence for p in made for sentence in p.sentences()] if system.decoding.quote else made
+        put.append([(unit, one.score) for unit in units])
+    shown, beside = (list(chain.from_iterable(some)) for some in (put[: retrieval.k], put[retrieval.k :]))
+    return with_newer(shown, beside, retrieval.newest * (found[0].score - found[-1].score)), found[0].coverage
+
+
+def abstention_of(system: System) -> Answer:
+    """What a system says when the documents do not hold the answer: with a schema, if it lets that be, JSON that says nothing."""
+    schema = system.decoding.schema
+    return Answer((_fields(schema, system.examples).nothing() if schema else None) or system.abstention, abstained=True)
+
+
+def contexts_of(system: System, examples: Sequence[Example]) -> list[tuple[Chunk, ...]]:
+    """For each example the passages that are put to the model, best first; none where the system looks up no documents."""
+    library = None
+    if system.retrieval is not None and system.retrieval.source == "documents" and system.documents is not None:
+        library = open_library(system.documents, system.retrieval)
+    put = [_looked_up(system, library, e.question)[0] for e in examples]
+    return [tuple({(p.document, p.start, p.end): p for p in (one.within or one.passage for one in some)}.values()) for some in put]
 
 
 def coverage_of(system: System, examples: Sequence[Example]) -> list[float]:
@@ -299,6 +353,11 @@ class _ExamplePool:
         if self._duplicates is None:
             self._duplicates = DuplicateIndex(self.examples)
         return self._duplicates.alike(example) | {example.id}
+
+
+@lru_cache(maxsize=4)
+def _fields(schema: str, examples: Path | None) -> Fields:
+    return read_fields(schema, read_lines(examples, Example) if examples is not None else ())
 
 
 @lru_cache(maxsize=4)

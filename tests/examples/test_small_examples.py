@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from sadari.measure.scorers import AnswerSchema
+from sadari.prompt.fields import read_fields
 from sadari.task import Task, load_task
+from sadari.types import Chunk
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 NAMES = ("manual", "legal", "clinic", "news")
@@ -137,6 +139,16 @@ def test_the_legal_json_rows_say_the_same_in_json(split: str) -> None:
         assert schema.fault(value) == ""
         assert row["question"] == question(plain)
         assert [value["조항"], value["값"]] == ([None, None] if plain["abstain"] else [fact[0] for fact in plain["facts"]])
+
+
+def test_the_article_of_every_legal_json_answer_can_be_read_from_its_clause() -> None:
+    schema = json.loads((EXAMPLES / "legal" / "answer.schema.json").read_text())
+    fields = read_fields(json.dumps({"type": "object", "properties": {"조항": schema["properties"]["조항"]}, "required": ["조항"]}))
+    for row in rows("legal", "test-json"):
+        clauses = [Chunk(s["document"], "", s["start"], s["end"], s["quote"]) for s in row["spans"]]
+        made = fields.fill(clauses, row["question"])
+        assert made is not None
+        assert json.loads(made)["조항"] == json.loads(row["answer"])["조항"]
 
 
 def test_the_legal_json_task_is_read_as_well() -> None:

@@ -1,10 +1,16 @@
 """What an answer stands on, example by example."""
 
+from dataclasses import replace
+from typing import Literal
+
 import pytest
 
 from sadari.errors import DataError
 from sadari.measure.abstention import abstention_report, refusal_of
-from sadari.measure.grounding import METRICS, AnswerMetrics, answer_metrics, context_overlap, in_pairs
+from sadari.measure.grounding import METRICS, AnswerMetrics, answer_metrics, context_overlap, grounding_of, in_pairs
+from sadari.measure.report import grounding_section
+from sadari.measure.statistics import mcnemar_mid_p
+from sadari.measure.words import Words
 from sadari.types import Answer, Chunk, Document, Example, Message, Reference, Span
 
 TEXT = "교환은 30일 이내에 가능합니다. 배송비는 6,000원입니다. 신선식품은 교환할 수 없습니다."
@@ -71,6 +77,51 @@ def test_half_of_a_gold_span_makes_a_chunk_relevant() -> None:
     most, least = chunk(WITHIN.quote[:12]), chunk(WITHIN.quote[:5])
     assert context_overlap([most], [WITHIN]) == (1.0, pytest.approx(12 / len(WITHIN.quote)))
     assert context_overlap([least], [WITHIN])[0] == 0.0
+
+
+def test_of_an_answer_in_json_every_value_is_a_claim() -> None:
+    found = metrics(Answer('{"기한": "30일", "배송비": "9,000원", "회사": null}', citations=(WITHIN, POSTAGE)))
+    assert (found.groundedness, found.unsupported) == (1 / 2, ("9,000원",))
+
+
+def test_a_rung_is_told_with_its_means_and_what_differs_from_the_incumbent() -> None:
+    examples = [replace(ANSWERABLE, id=f"q{i}") for i in range(12)]
+    right = answer_metrics(examples, [Answer("30일", citations=(WITHIN,))] * 12, [POLICY])
+    wrong = answer_metrics(examples, [Answer("30일", citations=(POSTAGE,))] * 12, [POLICY])
+    found = grounding_of("lora", right, ("retrieval", wrong))
+    assert found.means["citation_recall"] == (1.0, 12)
+    assert "context_recall" not in found.means
+    outcomes = {change.metric: (change.gain, change.outcome) for change in found.changes}
+    assert outcomes["citation_recall"] == (1.0, "better")
+    assert outcomes["abstention"] == (0.0, "cannot_tell")
+    recall = next(change for change in found.changes if change.metric == "citation_recall")
+    assert recall.p_value == pytest.approx(4 * mcnemar_mid_p(0, 12))  # Holm: four metrics were compared
+    grouped = grounding_of("lora", right, ("retrieval", wrong), ["one"] * 12)
+    assert all(change.outcome == "cannot_tell" for change in grouped.changes)
+
+
+@pytest.mark.parametrize(
+    ("language", "head", "line"),
+    [
+        ("ko", "인용 재현율", "retrieval와(과) 견준 lora: 근거"),
+        ("en", "Citation recall", "lora against retrieval: "),
+    ],
+)
+def test_the_section_names_every_metric_and_what_is_proven(language: Literal["ko", "en"], head: str, line: str) -> None:
+    examples = [replace(ANSWERABLE, id=f"q{i}") for i in range(12)]
+    right = answer_metrics(examples, [Answer("교환은 30일 이내에 가능합니다.", citations=(WITHIN,))] * 12, [POLICY])
+    wrong = answer_metrics(examples, [Answer("교환은 30일 이내에 가능합니다.", citations=(POSTAGE,))] * 12, [POLICY])
+    words = Words(language, "KRW")
+    rungs = [grounding_of("retrieval", wrong), grounding_of("lora", right, ("retrieval", wrong))]
+    section = grounding_section(rungs, words)
+    assert section is not None
+    [table] = section.tables
+    assert head in table.columns
+    assert [row[0] for row in table.rows] == ["retrieval", "lora"]
+    assert table.rows[1][table.columns.index(head)] == "100.0% (12)"
+    [point] = section.points
+    assert point.startswith(line)
+    assert grounding_section([], words) is None
 
 
 def test_two_systems_are_paired_where_both_have_a_value() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sadari.retrieve.evidence import Evidence, learn_threshold, span_of, trace, with_marks
+from sadari.retrieve.evidence import Evidence, holding, learn_threshold, span_of, trace, with_marks
 from sadari.text.sentences import sentence_spans
 from sadari.types import Chunk
 
@@ -142,6 +142,12 @@ PIECES = [
     "- ",
 ]
 answers = st.lists(st.sampled_from(PIECES), max_size=10).map("".join)
+
+
+def test_values_are_held_by_the_sentences_that_hold_most_of_them() -> None:
+    cited = holding(["7일", "3,000원"], PASSAGES)
+    assert all(any(value in source.text for source in cited) for value in ("7일", "3,000원"))
+    assert holding(["9,000원"], PASSAGES) == holding([], PASSAGES) == holding(["7일"], []) == []
 
 
 @given(answers)

@@ -1,12 +1,23 @@
 """Passages reach a model as data: they cannot play the prompt's part, and orders in them are found."""
 
 import re
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sadari.retrieve.passages import Marked, as_data, marked_sentences, put_as_data, read_marks, through_last_mark
+from sadari.retrieve.passages import (
+    Marked,
+    Put,
+    Scored,
+    as_data,
+    marked_sentences,
+    put_as_data,
+    read_marks,
+    through_last_mark,
+    with_newer,
+)
 from sadari.types import Chunk
 
 ORDERS = """
@@ -271,3 +282,34 @@ def test_marked_sentences_and_the_abstention_can_be_written(text: str) -> None:
 )
 def test_a_sentence_without_its_mark_or_with_another_cannot_be_written(text: str) -> None:
     assert MARKED.fullmatch(text) is None
+
+
+# --- the newer of two ----------------------------------------------------------------------------------------------------
+
+
+def dated(*texts_and_days: tuple[str, str], score: float = 5.0) -> list[Scored]:
+    chunks = [Chunk(f"{day}-{at}.md", "", 0, 9, text, date=day) for at, (text, day) in enumerate(texts_and_days)]
+    return [(put, score) for put in put_as_data(chunks)]
+
+
+def texts(put: Sequence[Put]) -> list[str]:
+    return [p.passage.text for p in put]
+
+
+OLD, NEW = ("버스 요금은 900원이다.", "2026-01-12"), ("버스 요금은 1,100원으로 오른다.", "2026-06-22")
+NEWEST, OTHER = ("버스 요금은 1,300원이다.", "2026-09-01"), ("막차는 밤 열 시에 떠난다.", "2026-06-22")
+
+
+def test_what_a_newer_document_says_anew_stands_in_place_of_what_it_overrules_once() -> None:
+    assert texts(with_newer(dated(OLD, OTHER), dated(NEW), 1.0)) == [NEW[0], OTHER[0]]
+    assert texts(with_newer(dated(OLD), dated(NEW, NEWEST), 1.0)) == [NEWEST[0]]
+    assert texts(with_newer(dated(OLD, NEW), (), 1.0)) == [NEW[0]]
+    assert texts(with_newer(dated(NEW), dated(OLD), 1.0)) == [NEW[0]]
+
+
+def test_nothing_is_overruled_without_dates_by_other_words_from_afar_or_unasked() -> None:
+    undated = dated((OLD[0], ""))
+    assert texts(with_newer(undated, dated(NEW), 1.0)) == [OLD[0]]
+    assert texts(with_newer(dated(OLD), dated(OTHER), 1.0)) == [OLD[0]]
+    assert texts(with_newer(dated(OLD), dated(NEW, score=3.0), 1.0)) == [OLD[0]]
+    assert texts(with_newer(dated(OLD), dated(NEW), 0.0)) == [OLD[0]]

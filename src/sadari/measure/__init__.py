@@ -4,6 +4,7 @@ from sadari.measure.abstention import AbstentionReport, abstention_report
 from sadari.measure.choice import SCORER_NAMES, Scoring, choose_scorer, labels_of
 from sadari.measure.citations import CitationCheck, CitationReport, citation_report
 from sadari.measure.facts import FactsScorer
+from sadari.measure.grounding import METRICS, AnswerMetrics, Grounding, MetricChange, answer_metrics, grounding_of, in_pairs
 from sadari.measure.korean import character_f1, contains, normalise, numbers_in
 from sadari.measure.money.cost import (
     Money,
@@ -30,6 +31,7 @@ from sadari.measure.scorers import (
     ToolCallScorer,
     chrf,
     label_report,
+    schema_of,
     score_answer,
     score_answers,
 )
@@ -45,18 +47,22 @@ from sadari.measure.statistics import (
 from sadari.measure.verdict import Rule, baseline_verdict, format_p, judge
 
 __all__ = [
+    "METRICS",
     "SCORER_NAMES",
     "AbstentionReport",
+    "AnswerMetrics",
     "AnswerSchema",
     "Asked",
     "BatchScorer",
     "CitationCheck",
     "CitationReport",
     "FactsScorer",
+    "Grounding",
     "JsonScorer",
     "LabelQuality",
     "LabelReport",
     "LabelScorer",
+    "MetricChange",
     "Money",
     "NumberScorer",
     "Rule",
@@ -67,6 +73,7 @@ __all__ = [
     "TextScorer",
     "ToolCallScorer",
     "abstention_report",
+    "answer_metrics",
     "baseline_verdict",
     "bootstrap_interval",
     "build_money",
@@ -77,6 +84,8 @@ __all__ = [
     "contains",
     "cost_per_request",
     "format_p",
+    "grounding_of",
+    "in_pairs",
     "is_priced",
     "judge",
     "label_report",
@@ -92,6 +101,7 @@ __all__ = [
     "p95_latency_s",
     "paired_p",
     "payback_months",
+    "schema_of",
     "score_answer",
     "score_answers",
     "sign_flip_p",

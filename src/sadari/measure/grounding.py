@@ -9,13 +9,17 @@ Source:
     here against gold spans.
 """
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Literal, get_args
 
 from sadari.errors import DataError
 from sadari.measure.abstention import refusal_of
 from sadari.measure.citations import gold_overlap, stands_in
+from sadari.measure.scorers.values import TooDeepError, leaves
+from sadari.measure.statistics import holm, paired_interval, paired_p
 from sadari.text.forms import compared, normalise
 from sadari.text.sentences import sentence_spans
 from sadari.text.support import LEAST_SUPPORT, best_support, claims_anything, clauses_of
@@ -39,8 +43,8 @@ class AnswerMetrics:
         context_precision: Mean over the relevant chunks of the share of relevant ones down to each; 0 if none is relevant. A chunk
             is relevant if it holds half of a gold span. None without gold spans or without a context.
         context_recall: Share of the gold characters that stand in the context.
-        groundedness: Share of the sentences with claims that the cited quotes support; None if there are none, as in an
-            abstention; 0 for an error.
+        groundedness: Share of the sentences with claims (of an answer in JSON, of its values) that the cited quotes support; None
+            if there are none, as in an abstention; 0 for an error.
         citation_precision: Share of the cited characters that are gold; 0 if nothing is cited. None without gold spans.
         citation_recall: Share of the gold characters that are cited.
         abstention: 1 if the answer abstains where it should, or answers where it should; else 0.
@@ -122,6 +126,93 @@ def in_pairs(first: Sequence[AnswerMetrics], second: Sequence[AnswerMetrics], me
     return [a for a, _ in pairs], [b for _, b in pairs]
 
 
+# --- rung by rung ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MetricChange:
+    """How one metric differs from the incumbent's, on the examples where both have a value.
+
+    Args:
+        gain, low, high: Mean difference in pairs, and its 95 % interval.
+        p_value: Two-sided, after Holm's correction for the metrics that are compared beside it.
+    """
+
+    metric: Metric
+    count: int
+    gain: float
+    low: float
+    high: float
+    p_value: float
+
+    @property
+    def outcome(self) -> Literal["better", "worse", "cannot_tell"]:
+        """What is proven, at 0.05."""
+        if self.p_value >= 0.05 or self.gain == 0:
+            return "cannot_tell"
+        return "better" if self.gain > 0 else "worse"
+
+
+@dataclass(frozen=True, slots=True)
+class Grounding:
+    """What the answers of one rung stand on.
+
+    Args:
+        means: Of each metric that any example has: its mean, in [0, 1], and how many examples have it.
+        against: The rung it is compared with; "" for none.
+        changes: From that one.
+    """
+
+    rung: str
+    means: Mapping[Metric, tuple[float, int]]
+    against: str = ""
+    changes: tuple[MetricChange, ...] = ()
+
+
+def grounding_of(
+    rung: str,
+    found: Sequence[AnswerMetrics],
+    incumbent: tuple[str, Sequence[AnswerMetrics]] | None = None,
+    groups: Sequence[str] = (),
+) -> Grounding:
+    """The metrics of one rung, and their paired differences from an incumbent's.
+
+    Args:
+        incumbent: Its name and its metrics on the same examples.
+        groups: The group of each example; () if there are none. Examples of one group are one piece of evidence.
+
+    Raises:
+        DataError: If the two were measured on other examples.
+    """
+    means = {}
+    for metric in METRICS:
+        values = [value for one in found if (value := one.value(metric)) is not None]
+        if values:
+            means[metric] = (fmean(values), len(values))
+    if incumbent is None:
+        return Grounding(rung, means)
+    name, before = incumbent
+    changes = [change for metric in METRICS if (change := _change(metric, before, found, groups)) is not None]
+    corrected = holm([change.p_value for change in changes])
+    return Grounding(rung, means, name, tuple(replace(c, p_value=p) for c, p in zip(changes, corrected, strict=True)))
+
+
+def _change(
+    metric: Metric, before: Sequence[AnswerMetrics], after: Sequence[AnswerMetrics], groups: Sequence[str]
+) -> MetricChange | None:
+    first, second = in_pairs(before, after, metric)
+    if not first:
+        return None
+    both = [a.value(metric) is not None and b.value(metric) is not None for a, b in zip(before, after, strict=True)]
+    some = [group for group, has_both in zip(groups, both, strict=True) if has_both] if groups else None
+    gains = [b - a for a, b in zip(first, second, strict=True)]
+    low, high = paired_interval(gains, some)
+    return MetricChange(metric, len(gains), fmean(gains), low, high, paired_p(first, second, some))
+
+
+# --- one answer --------------------------------------------------------------------------------------------------------
+
+
 def _grounded(
     example: Example, answer: Answer, quotes: Sequence[Span], titles: Mapping[str, str], least: float
 ) -> tuple[float | None, tuple[str, ...]]:
@@ -129,11 +220,21 @@ def _grounded(
         return 0.0, ()
     if answer.abstained:
         return None, ()
-    text = compared(answer.text)
-    sentences = [text[slice(*span)] for span in sentence_spans(text)[:MOST_SENTENCES]]
-    claims = [sentence for sentence in sentences if claims_anything(sentence)]
+    claims = [sentence for sentence in _sentences(compared(answer.text)) if claims_anything(sentence)]
     unsupported = tuple(claim for claim in claims if not _is_said(claim, quotes, titles, example.question, least))
     return (1 - len(unsupported) / len(claims) if claims else None), unsupported
+
+
+def _sentences(text: str) -> list[str]:
+    """The sentences of an answer; of one in JSON its values, each a claim of its own."""
+    try:
+        value = json.loads(text)
+        if isinstance(value, dict | list):
+            told = [key[1] for _, key in leaves(value) if isinstance(key, tuple) and key[0] in ("text", "number")]
+            return [str(one) for one in told][:MOST_SENTENCES]
+    except (ValueError, RecursionError, TooDeepError):
+        pass
+    return [text[slice(*span)] for span in sentence_spans(text)[:MOST_SENTENCES]]
 
 
 def _is_said(claim: str, quotes: Sequence[Span], titles: Mapping[str, str], asked: str, least: float) -> bool:

@@ -154,6 +154,20 @@ def with_marks(text: str, passages: Sequence[Chunk], asked: str = "") -> str | N
     return marked
 
 
+def holding(values: Sequence[str], passages: Sequence[Chunk]) -> list[Chunk]:
+    """Sentences of the passages that values stand in, word for word: the one that holds most of them first, then for the rest."""
+    sentences = [s for passage in passages for s in sentences_of(passage)]
+    left = list(values)
+    found: list[Chunk] = []
+    while left:
+        best = max(sentences, key=lambda s: sum(value in s.text for value in left), default=None)
+        if best is None or not any(value in best.text for value in left):
+            return found
+        found.append(best)
+        left = [value for value in left if value not in best.text]
+    return found
+
+
 def span_of(source: Chunk) -> Span:
     """The characters of its document that a chunk is."""
     return Span(source.document, source.start, source.end, source.text, source.title, source.page, source.date)

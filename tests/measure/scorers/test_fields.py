@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sadari.errors import DataError
-from sadari.measure.scorers import AnswerSchema, JsonScorer, score_answer
+from sadari.measure.scorers import AnswerSchema, JsonScorer, NumberScorer, schema_of, score_answer
 from sadari.types import Answer, Example, Message, Reference, Score
 
 ORDER = '{"name": "김민수", "items": [{"id": 1, "count": 2}], "gift": true}'
@@ -58,6 +58,11 @@ def test_an_answer_that_breaks_the_schema_scores_zero_and_says_where(schema: Ans
     assert with_schema('{"count": "2", "gift": false}') == Score(0.0, "breaks the schema: count: '2' is not of type 'integer'")
     assert with_schema('{"gift": false}').reason == "breaks the schema: value: 'count' is a required property"
     assert "schema" in JsonScorer(schema).name
+
+
+def test_the_schema_of_a_scorer_is_told_as_text(schema: AnswerSchema) -> None:
+    assert json.loads(schema_of(JsonScorer(schema))) == schema.schema
+    assert schema_of(JsonScorer()) == schema_of(NumberScorer()) == ""
 
 
 def test_a_reference_that_is_no_json_or_breaks_the_schema_is_named(schema: AnswerSchema) -> None:

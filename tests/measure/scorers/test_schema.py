@@ -24,7 +24,7 @@ def read(folder: Path, schema: Any) -> AnswerSchema:
         ({"properties": {"a": {"minimum": "1"}}}, r"at properties.a.minimum"),
         ("{", "is no JSON"),
         ("[" * 100_000, "is no JSON"),
-        ({"$ref": "https://example.com/order.json"}, r"\$ref 'https://example.com/order.json' leads nowhere in this file"),
+        ({"$ref": "https://example.com/order.json"}, r"\$ref 'https://example.com/order.json' leads nowhere in itself"),
         ({"properties": {"a": {"$ref": "file:///etc/passwd"}}}, "Nothing is fetched"),
         ({"$ref": "#/$defs/order"}, "leads nowhere"),
         ({"properties": {"a": {"pattern": "("}}}, r"'\(' is not a 'regex'"),
@@ -73,7 +73,7 @@ def test_the_keywords_that_are_bounded_mean_what_they_say(tmp_path: Path, schema
 
 
 def test_a_schema_that_would_run_for_ever_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sadari.measure.scorers.schema.LONGEST_S", 0.1)
+    monkeypatch.setattr("sadari.schema.LONGEST_S", 0.1)
     branch = {"properties": {"a": {"$ref": "#/$defs/n"}}}
     endless: list[tuple[Any, Any]] = [
         ({"pattern": "^(a|aa)+$"}, "a" * 60 + "!"),

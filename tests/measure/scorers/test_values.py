@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from sadari.measure.scorers.values import DEEPEST, TooDeepError, leaves, path_text, value_key
+from sadari.measure.scorers.values import DEEPEST, TooDeepError, leaves, value_key
+from sadari.schema import path_text
 
 
 @pytest.mark.parametrize(

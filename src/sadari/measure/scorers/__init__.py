@@ -5,7 +5,7 @@ own. An answer with an `error` scores 0. The rule for answers that cite document
 `measure.overlap`, a model as judge in `measure.llm_judge`, and the choice between scorers in `measure.choice`.
 """
 
-from sadari.measure.scorers.fields import JsonScorer
+from sadari.measure.scorers.fields import JsonScorer, schema_of
 from sadari.measure.scorers.label import LabelQuality, LabelReport, LabelScorer, label_report
 from sadari.measure.scorers.number import NumberScorer
 from sadari.measure.scorers.schema import AnswerSchema
@@ -32,6 +32,7 @@ __all__ = [
     "accepted_texts",
     "chrf",
     "label_report",
+    "schema_of",
     "score_answer",
     "score_answers",
 ]

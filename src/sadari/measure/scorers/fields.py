@@ -9,9 +9,10 @@ from typing import Any
 from sadari.errors import DataError
 from sadari.measure.scorers.schema import AnswerSchema
 from sadari.measure.scorers.scoring import accepted_texts
-from sadari.measure.scorers.values import TooDeepError, leaves, path_text
+from sadari.measure.scorers.values import TooDeepError, leaves
+from sadari.schema import path_text
 from sadari.text.forms import normalise
-from sadari.types import Answer, Example, Score
+from sadari.types import Answer, Example, Score, Scorer
 
 MOST_JSON_CHARS = 100_000
 """A longer answer is not read as JSON."""
@@ -48,6 +49,12 @@ class JsonScorer:
             return Score(0.0, str(error))
         fault = self.schema.fault(said) if self.schema else ""
         return Score(0.0, f"breaks the schema: {fault}") if fault else max(scores, key=lambda score: score.value)
+
+
+def schema_of(scorer: Scorer) -> str:
+    """The JSON Schema that a scorer holds answers to, as JSON text; "" if it holds them to none."""
+    schema = scorer.schema if isinstance(scorer, JsonScorer) else None
+    return "" if schema is None else json.dumps(schema.schema, ensure_ascii=False)
 
 
 def _read_reference(example: Example, text: str, schema: AnswerSchema | None) -> Any:

@@ -1,7 +1,7 @@
 """JSON values as they are compared: kinds apart, texts in one form, numbers by value, nesting bounded."""
 
 import re
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping
 from typing import Any, Literal
 
 from sadari.text.forms import normalise
@@ -64,12 +64,6 @@ def leaves(value: Any) -> Iterator[tuple[Path, Hashable]]:
             waiting += [((*path, at), item) for at, item in enumerate(inner)]
         else:
             yield path, value_key(inner)
-
-
-def path_text(path: Sequence[str | int]) -> str:
-    """`items[0].id`, or "value" for the whole."""
-    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
-    return text.removeprefix(".") or "value"
 
 
 def _text_key(text: str, strings: Strings) -> str:
