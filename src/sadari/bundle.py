@@ -2,15 +2,20 @@
 
 import hashlib
 import shutil
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 from sadari.errors import RunError
 from sadari.files import read_json, to_json, whole_folder, write_text
-from sadari.types import System
+from sadari.types import Retrieval, System
 
 SYSTEM_FILE = "system.json"
 _PARTS = {"adapter": "adapter", "documents": "documents.jsonl", "examples": "examples.jsonl", "toolbox": "toolbox.json"}
+
+_SEARCH_PARTS = ("embedder", "reranker")
+_SHIPPED = ("bundled", "learned")
+"""Names of an embedder and a reranker, whatever folders are called so."""
 
 
 def save_bundle(system: System, folder: Path) -> None:
@@ -29,6 +34,10 @@ def save_bundle(system: System, folder: Path) -> None:
         if Path(system.model).is_dir():
             _copy(Path(system.model), draft / "model")
             moved["model"] = "./model"
+        if system.retrieval is not None:
+            for name, source in _search_folders(system.retrieval).items():
+                _copy(source, draft / name)
+            moved["retrieval"] = _carried(system.retrieval)
         write_text(draft / SYSTEM_FILE, to_json(system.with_(**moved)))
 
 
@@ -46,7 +55,12 @@ def load_bundle(folder: Path) -> System:
     moved: dict[str, object] = {f: folder.resolve() / p for f in _PARTS if (p := getattr(system, f)) is not None}
     if system.model == "./model":
         moved["model"] = str(folder.resolve() / "model")
-    for part in moved.values():
+    parts = [*moved.values()]
+    if system.retrieval is not None:
+        held: dict[str, Any] = {n: str(folder.resolve() / n) for n in _SEARCH_PARTS if getattr(system.retrieval, n) == f"./{n}"}
+        parts += held.values()
+        moved["retrieval"] = replace(system.retrieval, **held)
+    for part in parts:
         if not Path(str(part)).exists():
             raise RunError(f"{part} is missing. It belongs to the bundle: copy the whole folder.")
     return system.with_(**moved)
@@ -57,13 +71,33 @@ def digest(system: System) -> str:
     sha = hashlib.sha256()
     for field in fields(system):
         value = getattr(system, field.name)
+        if isinstance(value, Retrieval):
+            for name, folder in _search_folders(value).items():
+                _hash_files(sha, name, folder)
+            value = _carried(value)
         path = Path(value) if isinstance(value, (str, Path)) and field.name in (*_PARTS, "model") else None
         if path is not None and path.exists():
-            for file in sorted(p for p in ([path] if path.is_file() else path.rglob("*")) if p.is_file()):
-                sha.update(f"{field.name}/{file.relative_to(path)}\0".encode() + file.read_bytes())
+            _hash_files(sha, field.name, path)
         else:
             sha.update(f"{field.name}={value!r}\0".encode())
     return sha.hexdigest()[:16]
+
+
+def _search_folders(retrieval: Retrieval) -> dict[str, Path]:
+    """The embedder and the reranker of a search, as far as they are folders."""
+    named = {name: str(getattr(retrieval, name)) for name in _SEARCH_PARTS}
+    return {name: Path(v) for name, v in named.items() if v and v not in _SHIPPED and Path(v).is_dir()}
+
+
+def _carried(retrieval: Retrieval) -> Retrieval:
+    """The same with its folders where a bundle carries them."""
+    places: dict[str, Any] = {name: f"./{name}" for name in _search_folders(retrieval)}
+    return replace(retrieval, **places)
+
+
+def _hash_files(sha: "hashlib._Hash", name: str, path: Path) -> None:
+    for file in sorted(p for p in ([path] if path.is_file() else path.rglob("*")) if p.is_file()):
+        sha.update(f"{name}/{file.relative_to(path)}\0".encode() + file.read_bytes())
 
 
 def _copy(source: Path, target: Path) -> None:

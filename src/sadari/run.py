@@ -29,7 +29,7 @@ from sadari.errors import ConfigError, RunError
 from sadari.files import kept, read_json, read_lines, read_log, to_json, write_lines, write_text
 from sadari.ladder import Limits, climb
 from sadari.looks import EVAL, LOG, Look, log_look, name_of_test
-from sadari.measure import choose_scorer, is_priced
+from sadari.measure import choose_scorer, is_priced, schema_of
 from sadari.measure.money.payoff import check_prices
 from sadari.measure.report import RunData, failing_examples
 from sadari.measure.scorecard import served
@@ -117,7 +117,7 @@ def _climb_in(folder: Path, task: Task, options: ClimbOptions, tell: Tell) -> It
     calibration = calibrate(task, partial(scorer_of, task), folder)
     documents, toolbox = _write_documents(task, folder), _write_toolbox(task, folder)
     tools = tuple(tool.spec for tool in engine.tools(toolbox))
-    start = kept(folder / "start.json", System, lambda: _start(task, engine)).with_(toolbox=toolbox)
+    start = kept(folder / "start.json", System, lambda: _start(task, engine, scorer)).with_(toolbox=toolbox)
     budget_s = QUICK_TIME_S if options.quick else task.budget.time_s
 
     searches: dict[str, dict[str, float]] = {}
@@ -227,9 +227,10 @@ def run_folder(task: Task, options: ClimbOptions) -> Path:
     return _folder_of(quick_task(task) if options.quick else task, replace(options, again=False))
 
 
-def _start(task: Task, engine: Engine) -> System:
+def _start(task: Task, engine: Engine, scorer: Scorer) -> System:
     start = System(model=task.model, base_url=task.base_url, abstention=_abstention(task))
-    return start.with_(decoding=Decoding(max_new_tokens=_room_for_answers(engine.model(start), task)))
+    room = _room_for_answers(engine.model(start), task)
+    return start.with_(decoding=Decoding(max_new_tokens=room, schema=schema_of(scorer)))
 
 
 def _room_for_answers(model: Model, task: Task) -> int:
@@ -477,5 +478,6 @@ def _told_the_goal(system: System, task: Task, engine: Engine) -> System:
     if system.prompt.instruction:
         return system
     prompt = Prompt(instruction=task.goal, labels=task.labels)
-    decoding = Decoding(max_new_tokens=_room_for_answers(engine.model(system), task), choices=task.labels)
+    room, schema = _room_for_answers(engine.model(system), task), schema_of(scorer_of(task))
+    decoding = Decoding(max_new_tokens=room, choices=task.labels, schema=schema)
     return system.with_(prompt=prompt, decoding=decoding, abstention=_abstention(task))

@@ -88,7 +88,7 @@ class Document:
     Args:
         text: In NFC, with Markdown headings and tables.
         pages: Where in `text` each page begins; () if there are no pages.
-        date: When the source last changed, as YYYY-MM-DD; "" if nobody knows.
+        date: When the source last changed, as YYYY-MM-DD, as the document, its server or its table says; "" if none does.
         access: Labels of which a reader needs one; () is for everyone.
         metadata: What a search can be narrowed to: department, product, language.
     """
@@ -211,9 +211,11 @@ class Retrieval:
         chunk_tokens: Longest chunk, in tokens of the bundled tokenizer; 1 makes every sentence a chunk.
         overlap: Tokens that a chunk repeats of the one before.
         context: Tokens of the same section that are shown around a chunk, itself among them; 0 shows the chunk alone.
-        terms: What the words of a search are: character bigrams, morphemes (Kiwi), or none.
+        terms: What the words of a search are: character bigrams, morphemes (Kiwi), both, or none.
         embedder: "bundled", a sentence-transformers name or folder, or "openai:NAME"; "" searches by words alone.
-        reranker: "learned" (by features of question and passage), or the folder of a cross-encoder; "" for none.
+        vectors: Weight of the embedder's ranking beside that of the words, in [0, 1].
+        reranker: "learned" (by features of question and passage), the folder of one that was trained, or of a cross-encoder; "" for
+            none.
         place: Where the passages stand: above the question, or at the end of the system text.
         min_score: Share of the question's own BM25 weight that the best chunk must cover, in [0, 1]; below it the system abstains.
         cites: Sources of an answer are "traced" afterwards; or the model is "asked" to name them by their numbers; or it is "held"
@@ -230,8 +232,9 @@ class Retrieval:
     chunk_tokens: int = 200
     overlap: int = 0
     context: int = 0
-    terms: Literal["bigrams", "morphemes", "none"] = "bigrams"
+    terms: Literal["bigrams", "morphemes", "both", "none"] = "bigrams"
     embedder: str = ""
+    vectors: float = 0.3
     reranker: str = ""
     place: Literal["question", "system"] = "question"
     min_score: float = 0.0
@@ -276,6 +279,7 @@ class System:
         tools_shown: Of more tools than this, those found for a question are shown to it; 0 shows all.
         abstention: What it says when the documents do not hold the answer.
         toolbox: File that says which tools it opens, and how it acts with them; None for one that only answers.
+        index: URI of the store that `sadari index` keeps, searched as it is by now in place of `documents`; secrets as ${NAME}.
     """
 
     model: str
@@ -291,6 +295,7 @@ class System:
     abstention: str = "문서에서 확인할 수 없습니다."
     base_url: str | None = None
     toolbox: Path | None = None
+    index: str | None = None
 
     @property
     def is_remote(self) -> bool:

@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 
 from command import Sadari
+from sadari.bundle import save_bundle
+from sadari.retrieve.library import open_library
 from sadari.retrieve.store import open_store
 from sadari.retrieve.text import search_terms
+from sadari.types import Retrieval, System
 
 
 @pytest.fixture
@@ -71,6 +74,10 @@ def test_another_store_is_named_by_its_uri(sadari: Sadari, pages: Path, tmp_path
         (("--every", "soon"), "`soon` is no time"),
         (("--every", "0"), "1 s or more"),
         (("--watch", "--every", "1m"), "give one of them"),
+        (("--terms", "words"), "terms 'words' are not known"),
+        (("--embed", "bundeld"), "Did you mean `bundled`?"),
+        (("--chunk-tokens", "0"), "--chunk-tokens"),
+        (("--store", "milvus:///${NOT_SET_ANYWHERE}.db"), "NOT_SET_ANYWHERE is not set"),
     ],
 )
 def test_a_wrong_flag_is_told(sadari: Sadari, pages: Path, flags: tuple[str, ...], message: str) -> None:
@@ -82,3 +89,75 @@ def test_a_task_without_documents_is_told(sadari: Sadari, tmp_path: Path) -> Non
     (tmp_path / "sadari.yaml").write_text("goal: 답한다.\nexamples: {train: t.jsonl}\n")
     said = sadari("index", tmp_path)
     assert (said.code, "Add `documents: FOLDER`" in said.err) == (2, True)
+
+
+@pytest.fixture
+def task(pages: Path) -> Path:
+    (pages.parent / "sadari.yaml").write_text("goal: 답한다.\nexamples: {train: t.jsonl}\ndocuments: docs/\n")
+    return pages.parent
+
+
+def won(task: Path, run: int, retrieval: Retrieval | None) -> None:
+    """The winner of a climb that has ended."""
+    save_bundle(System("mini", retrieval=retrieval), task / "runs" / str(run) / "best")
+
+
+def test_a_task_is_indexed_as_the_winner_of_its_newest_run_wants_it(sadari: Sadari, task: Path) -> None:
+    won(task, 9, Retrieval(chunk_tokens=100))
+    won(task, 10, Retrieval(chunk_tokens=1, overlap=3, k=5))
+    (task / "runs" / "11").mkdir()
+    said = sadari("index", task, "--json")
+    assert said.json["used"] == "1 tokens, 3 of overlap, as the winner in runs/10/best wants it"
+    assert "indexing 1 tokens, 3 of overlap" in said.err
+    assert open_library(None, Retrieval(chunk_tokens=1, overlap=3), said.json["store"]).search("제주도", 1)
+
+
+def test_a_task_without_a_winner_that_looks_things_up_is_indexed_by_default(sadari: Sadari, task: Path) -> None:
+    default = f"{Retrieval().chunk_tokens} tokens, 0 of overlap, as sadari does by default"
+    assert sadari("index", task, "--json").json["used"] == f"{default} (no climb has ended yet)"
+    won(task, 1, Retrieval(source="examples"))
+    assert sadari("index", task, "--json").json["used"] == f"{default} (the winner in runs/1/best looks nothing up)"
+
+
+def test_flags_go_before_what_the_winner_wants(sadari: Sadari, task: Path) -> None:
+    won(task, 1, Retrieval(chunk_tokens=100, terms="morphemes", embedder="nowhere"))
+    said = sadari("index", task, "--chunk-tokens", "1", "--embed", "none", "--terms", "bigrams", "--json")
+    assert said.json["used"] == "1 tokens, 0 of overlap, as the winner in runs/1/best wants it, with flags"
+    assert open_library(None, Retrieval(chunk_tokens=1), said.json["store"]).search("제주도", 1)
+
+
+def test_the_command_that_an_error_names_makes_the_index_that_was_wanted(sadari: Sadari, task: Path) -> None:
+    from sadari.retrieve.library import index_command
+
+    wanted, store = Retrieval(chunk_tokens=50, overlap=4), str(task / "other")
+    words = index_command(wanted, store).replace("TASK", str(task)).split()
+    assert sadari(*words[1:]).code == 0
+    assert open_library(None, wanted, store).search("제주도", 1)
+
+
+def test_a_damaged_bundle_is_told(sadari: Sadari, task: Path) -> None:
+    won(task, 1, None)
+    (task / "runs" / "1" / "best" / "system.json").write_text("{}")
+    said = sadari("index", task)
+    assert (said.code, "is damaged" in said.err) == (7, True)
+
+
+def test_a_list_of_sources_is_indexed_and_followed(sadari: Sadari, task: Path) -> None:
+    import sqlite3
+
+    with sqlite3.connect(task / "shop.db") as shop:
+        shop.execute("CREATE TABLE products (code TEXT, label TEXT)")
+        shop.execute("INSERT INTO products VALUES ('p1', '머그컵'), ('p2', '텀블러')")
+    sources = "[docs, {sql: 'sqlite:///shop.db', table: products, key: code}]"
+    (task / "sadari.yaml").write_text(f"goal: 답한다.\nexamples: {{train: t.jsonl}}\ndocuments: {sources}\n")
+    assert sadari("index", task, "--json").json["added"] == 4
+    with sqlite3.connect(task / "shop.db") as shop:
+        shop.execute("DELETE FROM products WHERE code = 'p1'")
+    assert sadari("index", task, "--json").json["deleted"] == 1
+    (task / "shop.db").unlink()  # a database that is away empties nothing
+    said = sadari("index", task, "--json").json
+    assert (said["deleted"], said["unchanged"], [bad["file"] for bad in said["not_read"]]) == (0, 2, ["products"])
+    assert "--watch sees files alone" in sadari("index", task, "--watch").err
+    (task / "docs").rename(task / "away")
+    said = sadari("index", task)
+    assert (said.code, "docs: no such file or folder. Nothing was changed" in said.err) == (3, True)

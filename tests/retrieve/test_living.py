@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sadari.errors import DataError, RunError
 from sadari.retrieve import living
-from sadari.retrieve.living import Changes, Preparation, repeat, update_index
+from sadari.retrieve.living import Changes, Preparation, prepared_as, repeat, update_index
 from sadari.retrieve.store import FolderStore, MemoryStore, Store
 from sadari.retrieve.text import search_terms
 from sadari.types import Chunk, Document
@@ -142,6 +142,44 @@ def test_an_update_killed_at_every_step_ends_with_the_index_of_an_undisturbed_on
         assert found(store, "공통") == [f"d{i}" for i in range(6)]
         store.close()
     assert survived == {0, 2, 4, 6}
+
+
+def test_an_index_has_the_name_of_its_preparation_only_while_all_of_it_is_prepared_so() -> None:
+    store, seen = MemoryStore(2), []
+
+    def embed(chunks: Sequence[Chunk]) -> NDArray[np.float32]:
+        seen.append(prepared_as(store))
+        return np.ones((len(chunks), 2), dtype=np.float32)
+
+    one, other = (Preparation(whole, embed, name) for name in ("one", "other"))
+    update_index(FIRST, store, one)
+    update_index([*FIRST[1:], document("라", "적립 안내")], store, one)
+    assert (prepared_as(store), seen) == ("one", [None, "one"])
+    update_index(FIRST[1:], store, other)
+    assert prepared_as(store) == "other"
+    assert update_index(FIRST[1:], store, other) == Changes(unchanged=2)
+
+
+@pytest.mark.usefixtures("batch_of_one")
+def test_an_index_that_is_half_prepared_anew_says_nothing(tmp_path: Path) -> None:
+    def one_only(documents: Sequence[Document]) -> list[Chunk]:
+        if documents[0].id == "나":
+            raise RunError("The machine is switched off.")
+        return whole(documents)
+
+    store = FolderStore(tmp_path)
+    update_index(FIRST, store, Preparation(whole, name="old"))
+    with pytest.raises(RunError, match="switched off"):
+        update_index(FIRST, store, Preparation(one_only, name="new"))
+    assert prepared_as(FolderStore(tmp_path)) is None
+
+
+def test_a_document_that_could_not_be_prepared_anew_is_told() -> None:
+    store, told = MemoryStore(), []
+    update_index(FIRST, store, Preparation(whole, name="old"))
+    update_index(FIRST[:1], store, Preparation(whole, name="new"), keep=["나", "다"], tell=told.append)
+    assert prepared_as(store) is None
+    assert told[-1].startswith("2 documents could not be read")
 
 
 class Rounds:

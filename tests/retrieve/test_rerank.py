@@ -10,6 +10,7 @@ from sadari.retrieve.rerank import (
     SIGNALS,
     WEIGHTS,
     Candidate,
+    CrossEncoder,
     Judged,
     LearnedReranker,
     Reranker,
@@ -123,3 +124,74 @@ def test_the_bundled_reranker_prefers_the_passage_that_answers() -> None:
 
 def test_nothing_found_is_nothing_to_order() -> None:
     assert load_reranker(LEARNED).scores("질문", []).shape == (0,)
+
+
+# --- a cross-encoder ---------------------------------------------------------------------------------------------------
+
+
+def cross_encoder(folder: Path, labels: int = 1) -> Path:
+    """A tiny BERT with random weights that reads the letters a to h, 12 tokens at most."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
+
+    words = ["[PAD]", "[UNK]", "[SEP]", *"abcdefgh"]
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A [SEP]", pair="$A [SEP] $B:1 [SEP]:1", special_tokens=[("[SEP]", 2)]
+    )
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", model_max_length=12)
+    fast.save_pretrained(str(folder))
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(words), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
+        max_position_embeddings=12, num_labels=labels, initializer_range=0.5,
+    )  # fmt: skip
+    BertForSequenceClassification(config).save_pretrained(str(folder))
+    return folder
+
+
+def logits_of(folder: Path, query: str, passage: str) -> np.ndarray:
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    encoded = AutoTokenizer.from_pretrained(str(folder))(query, passage, return_tensors="pt")
+    with torch.inference_mode():
+        return AutoModelForSequenceClassification.from_pretrained(str(folder)).eval()(**encoded).logits[0].numpy()
+
+
+PASSAGES = (candidate("c", "d e"), candidate("h", "g"), candidate("", "b"))
+
+
+def test_a_cross_encoder_scores_question_title_and_text_together(tmp_path: Path) -> None:
+    scores = load_reranker(str(cross_encoder(tmp_path))).scores("a b", PASSAGES)
+    expected = [logits_of(tmp_path, "a b", text)[0] for text in ("c d e", "h g", "b")]
+    assert scores == pytest.approx(expected, abs=1e-5)
+
+
+def test_of_yes_and_no_the_difference_counts(tmp_path: Path) -> None:
+    no, yes = logits_of(cross_encoder(tmp_path, labels=2), "a", "c d e")
+    assert CrossEncoder(tmp_path).scores("a", PASSAGES[:1]) == pytest.approx([yes - no], abs=1e-5)
+
+
+def test_what_a_cross_encoder_does_not_read_stays_behind_in_its_order(tmp_path: Path) -> None:
+    scores = CrossEncoder(cross_encoder(tmp_path), reads=1).scores("a", PASSAGES)
+    assert np.argsort(-scores).tolist() == [0, 1, 2]
+    assert np.isfinite(scores).all()
+
+
+def test_of_question_and_passage_the_longer_is_cut(tmp_path: Path) -> None:
+    encoder = CrossEncoder(cross_encoder(tmp_path))
+    long, cut = candidate("c", "d " * 50), candidate("c", "d " * 8)
+    assert encoder.scores("a", [long]) == pytest.approx(encoder.scores("a", [cut]), abs=1e-5)  # a, c, 8 d and 2 ends are 12
+    assert np.isfinite(encoder.scores("a " * 50, [long])).all()
+    assert encoder.scores("a", []).shape == (0,)
+
+
+def test_a_model_of_many_labels_or_no_model_is_no_cross_encoder(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="3 labels"):
+        load_reranker(str(cross_encoder(tmp_path / "three", labels=3)))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ModelError, match="cannot be loaded as a cross-encoder"):
+        load_reranker(str(tmp_path / "empty"))

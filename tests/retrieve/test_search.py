@@ -8,7 +8,7 @@ from sadari.errors import ConfigError
 from sadari.retrieve.rerank import Candidate, Judged
 from sadari.retrieve.search import Fusion, Searcher, fused, learn_fusion
 from sadari.retrieve.store import MemoryStore
-from sadari.retrieve.terms import chunk_terms, morpheme_terms
+from sadari.retrieve.terms import both_terms, chunk_terms, morpheme_terms
 from sadari.types import EVERYONE, Chunk, Reader, Retriever
 
 TEXTS = ("환불은 이레 안에 합니다.", "배송은 사흘 걸립니다.", "적립금은 한 해 동안 씁니다.", "환불 규정과 배송 규정")
@@ -117,7 +117,7 @@ def test_what_does_not_fit_together_is_refused() -> None:
         Searcher(filled(0), Directions())
     with pytest.raises(ValueError, match="Give an embedder"):
         Searcher(filled(), terms="none")
-    with pytest.raises(ConfigError, match="bigrams or morphemes"):
+    with pytest.raises(ConfigError, match="morphemes or both"):
         Searcher(filled(), terms="words")  # type: ignore[arg-type]
 
 
@@ -130,3 +130,16 @@ def test_a_store_of_morphemes_is_searched_by_morphemes() -> None:
     store.put([Chunk("a", "규정", 0, 3, "비용을 정산합니다"), Chunk("b", "", 0, 3, "정산동 주민")])
     store.commit({})
     assert found(Searcher(store, terms="morphemes"), "규정에 따른 정산", 1) == ["a"]
+
+
+def test_both_terms_are_bigrams_and_marked_morphemes() -> None:
+    assert both_terms("정책이") == ["정책", "책이", "=정책"]
+
+
+def test_one_index_of_both_finds_what_only_one_kind_of_terms_shares() -> None:
+    store = MemoryStore(0, chunk_terms("both"))
+    store.put([Chunk("verb", "", 0, 3, "규칙을 바꾼다"), Chunk("compound", "", 0, 3, "해외출장비정산규정")])
+    store.commit({})
+    searcher = Searcher(store, terms="both")
+    assert found(searcher, "바뀐 것을 바꾸는", 1) == ["verb"]
+    assert found(searcher, "장비정산", 1) == ["compound"]

@@ -22,6 +22,11 @@ def test_latin_words_stay_whole_in_lower_case_and_long_ones_add_their_stem() -> 
     assert set(search_terms("transfers")) & set(search_terms("transferred")) == {"trans*"}
 
 
+def test_a_particle_does_not_hide_a_foreign_name() -> None:
+    assert search_terms("FastAPI는 5시부터 GZip을") == ["fastapi", "fasta*", "는", "5시", "시부", "부터", "gzip", "을"]
+    assert set(search_terms("Host가")) & set(search_terms("TrustedHost, Host 헤더")) == {"host"}
+
+
 def test_inflected_and_compounded_korean_still_meets_its_noun() -> None:
     for form in ("환불은", "환불을", "자동환불", "환불금"):
         assert "환불" in search_terms(form)

@@ -8,8 +8,20 @@ from typing import Any
 
 import pytest
 
-from sadari.rungs.search import LEAST_TRIALS, Part, Search, _ranked, _sampled, _without_idle_parts, choose_jointly, rounds
-from sadari.types import Example, Message, Scorecard, System, Workshop
+from sadari.files import write_lines
+from sadari.model import ScriptedModel
+from sadari.rungs.search import (
+    LEAST_TRIALS,
+    Part,
+    Search,
+    _ranked,
+    _sampled,
+    _without_idle_parts,
+    choose_jointly,
+    rounds,
+    with_support,
+)
+from sadari.types import Answer, Decoding, Document, Example, Message, Retrieval, Score, Scorecard, System, Workshop
 
 VALIDATION = [Example(str(i), (Message("user", f"{i}?"),)) for i in range(160)]
 PARTS = (Part("shown", {"1": 1, "2": 2, "3": 3}), Part("order", {"plain": "", "reranked": "learned"}))
@@ -92,3 +104,50 @@ def test_a_climb_that_goes_on_tries_as_many_as_before(tmp_path: Path) -> None:
     again, later = search(lambda system: 0.5, tmp_path, time_budget_s=1e6)
     choose_jointly(again, VALIDATION)
     assert {model for model, _ in later} == {"1 "}
+
+
+# --- how much of a sentence its sources must say -----------------------------------------------------------------------
+
+
+class Says:
+    """Right is what names the seven days."""
+
+    name = "says"
+
+    def score(self, example: Example, answer: Answer) -> Score:
+        return Score(float("7일" in answer.text))
+
+
+def supported(documents: Path, **changes: Any) -> tuple[System, Workshop, ScriptedModel]:
+    """A system whose model always says something of which its source says little more than half."""
+    write_lines(documents, [Document("refund.md", "환불", "# 환불\n\n환불은 수령 후 7일 이내에 신청합니다.\n")], Document)
+    model = ScriptedModel([{"say": "환불은 수령 후 7일 이내에 고객센터 앱 화면에서 신청합니다."}])
+    workshop = Workshop("", "ko", documents, (), (), Says(), None, lambda system: model)  # type: ignore[arg-type]
+    retrieval = replace(Retrieval(k=1, unsupported="remove", least_support=0.9), **changes)
+    return System("scripted", retrieval=retrieval, documents=documents), workshop, model
+
+
+def asked(count: int) -> list[Example]:
+    return [Example(str(i), (Message("user", "환불 기한은?"),)) for i in range(count)]
+
+
+def test_right_sentences_that_their_sources_half_say_are_kept_from_then_on(tmp_path: Path) -> None:
+    system, workshop, model = supported(tmp_path / "d.jsonl")
+    better, notes = with_support(system, asked(4), workshop)
+    assert better.retrieval is not None
+    assert 0 < better.retrieval.least_support < 0.9
+    assert notes[0].endswith("0 -> 4 of 4 validation answers")
+    assert len(model.requests) == 4  # each question once, however many shares are tried
+
+
+def test_two_answers_more_may_be_luck_and_change_nothing(tmp_path: Path) -> None:
+    system, workshop, _ = supported(tmp_path / "d.jsonl")
+    assert with_support(system, asked(2), workshop) == (system, ())
+
+
+def test_where_nothing_is_removed_or_answers_are_quotes_nobody_is_asked(tmp_path: Path) -> None:
+    marking, workshop, model = supported(tmp_path / "d.jsonl", unsupported="mark")
+    quoting = supported(tmp_path / "d.jsonl")[0].with_(decoding=Decoding(quote=1))
+    for system in (marking, quoting):
+        assert with_support(system, asked(4), workshop) == (system, ())
+    assert model.requests == []

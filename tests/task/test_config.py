@@ -123,3 +123,50 @@ def test_every_option_is_described() -> None:
 
     models = (TaskConfig, BudgetConfig, ExamplesConfig, LeaksConfig, MoneyConfig, RungSpec, ScoreConfig, ToolDeclaration)
     assert all(described(model) for model in models)
+
+
+def test_documents_have_short_forms(tmp_path: Path) -> None:
+    shop = "{sql: 'sqlite:///shop.db', table: products}"
+    for short, long in [
+        ("docs", [{"path": "docs"}]),
+        ("https://a.kr/faq", [{"url": "https://a.kr/faq"}]),
+        (shop, [{"sql": "sqlite:///shop.db", "table": "products"}]),
+        (f"[docs, {shop}]", [{"path": "docs"}, {"sql": "sqlite:///shop.db", "table": "products"}]),
+    ]:
+        config = config_of(tmp_path, f"documents: {short}\n").documents
+        assert config is not None
+        assert [source.model_dump(exclude_defaults=True) for source in config.sources] == long
+    config = config_of(tmp_path, "documents: {path: docs, bad_files: skip, access: {'hr/*': [hr]}}\n")
+    assert config.documents is not None
+    assert [source.path for source in config.documents.sources] == ["docs"]
+    assert (config.documents.bad_files, config.documents.access) == ("skip", {"hr/*": ("hr",)})
+    assert TaskConfig.model_validate_json(config.model_dump_json()) == config
+
+
+@pytest.mark.parametrize(
+    ("documents", "message"),
+    [
+        ("\n  ulr: https://a.kr", "sadari.yaml line 4: documents.ulr: is no known option. Did you mean `url`?"),
+        ("\n  path: a\n  acess: {}", "sadari.yaml line 5: documents.acess: is no known option. Did you mean `access`?"),
+        ("\n- docs\n- {tabel: x}", "sadari.yaml line 5: documents.1.tabel: is no known option. Did you mean `table`?"),
+        ("{url: 'https://b.kr/x', hosts: [b.co.kr]}", "the host `b.kr` is not in `hosts` (b.co.kr). Did you mean `b.co.kr`?"),
+        ("{url: 'http://b.kr/x'}", "documents: `url` must be a plain https address"),
+        ("{url: 'https://u:hunter2@b.kr/x'}", "documents: `url` must be a plain https address"),
+        ("{path: a, url: 'https://a.kr'}", "a source is one of `path`, `url` and `sql`, not path and url"),
+        ("{path: a, hosts: [a.kr]}", "`hosts` goes with `url: https://...`"),
+        ("{path: a, table: t}", "`table` goes with `sql: sqlite:///FILE.db`"),
+        ("{sql: 'sqlite:///a.db'}", "`sql` needs either `table: NAME` or `query: SELECT ...`"),
+        ("{sql: 'sqlite:///a.db', query: SELECT 1}", "`query` needs `name: ...`"),
+        ("{sql: a.db, table: t}", "`a.db` is no address of a database. Write sqlite:///a.db"),
+        ("{sql: 'postgresql://u:hunter2@h/d', table: t}", "holds a password, which every run would copy. Write ${NAME}"),
+        ("{sql: 'mysql://h/d?password=hunter2', table: t}", "holds a password, which every run would copy. Write ${NAME}"),
+        ("[['postgresql://u:hunter2@h/d']]", "input should be a valid dictionary"),
+        ("[]", "documents: names no source"),
+        ("{sources: {path: a}, bad_files: skp}", "Did you mean `skip`?"),
+    ],
+)
+def test_wrong_documents_are_told_once_and_without_secrets(tmp_path: Path, documents: str, message: str) -> None:
+    told = problems_of(tmp_path, f"{LEAST}documents: {documents}\n")
+    assert message in told
+    assert "hunter2" not in told
+    assert len(told.splitlines()) == 1

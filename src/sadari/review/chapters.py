@@ -8,7 +8,7 @@ from sadari.measure.after.slices import slices_caution
 from sadari.measure.judging.calibration import Corrected, calibration_summary
 from sadari.measure.money.bill import unpriced_words
 from sadari.measure.money.payoff import Payoff, ReferenceShare
-from sadari.measure.report import Level, Section, Table, fitting
+from sadari.measure.report import Level, Section, Table, fitting, grounding_section
 from sadari.measure.verdict import format_p, reason_of
 from sadari.measure.words import Words
 from sadari.review.data import Review, Tuning
@@ -34,6 +34,7 @@ def chapters(review: Review, words: Words) -> tuple[Section, ...]:
         _slices,
         _labels,
         _answers,
+        _grounding,
         _tuning,
         _judged,
     )
@@ -395,6 +396,10 @@ def _answers(review: Review, words: Words) -> Section | None:
     if not points:
         return None
     return Section("answers", _say(words, "답의 성격", "About the answers"), (), tuple(points))
+
+
+def _grounding(review: Review, words: Words) -> Section | None:
+    return grounding_section(review.grounding, words)
 
 
 # --- what tuning did beside its task -------------------------------------------------------------------------------------------

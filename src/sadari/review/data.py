@@ -9,6 +9,7 @@ from sadari.measure.after.forgetting import Forgetting
 from sadari.measure.after.leaks import Leak
 from sadari.measure.after.overfitting import Overfitting
 from sadari.measure.after.slices import Slice
+from sadari.measure.grounding import Grounding
 from sadari.measure.judging.calibration import Calibration, Corrected
 from sadari.measure.money.payoff import Payoff, ReferenceShare
 from sadari.measure.money.stop import StopAdvice
@@ -104,6 +105,7 @@ class Review:
         left_out: References that could not be asked, and why.
         shares: The winner against each reference, by volume.
         failures, slices, labels, abstention, citations, leaks: Of the winner.
+        grounding: What the answers of each rung that cites stand on.
         corpus: Of free text: BLEU and chrF over all answers together, as far as they can be counted.
         quotes: Of the examples that `failures` shows: id and question.
     """
@@ -121,6 +123,7 @@ class Review:
     labels: LabelReport | None = None
     abstention: AbstentionReport | None = None
     citations: Citations | None = None
+    grounding: tuple[Grounding, ...] = ()
     corpus: tuple[CorpusScore, ...] = ()
     tunings: tuple[Tuning, ...] = ()
     leaks: tuple[Leak, ...] = ()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sadari.answer import contexts_of
 from sadari.errors import ConfigError, DataError, SadariError
 from sadari.files import kept, read_json
 from sadari.ladder import next_rung
@@ -21,6 +22,7 @@ from sadari.measure.after.leaks import SHORTEST, Leak, Secret, find_leaks, make_
 from sadari.measure.after.overfitting import overfitting
 from sadari.measure.after.slices import slice_quality
 from sadari.measure.citations import citation_report
+from sadari.measure.grounding import AnswerMetrics, Grounding, answer_metrics, grounding_of
 from sadari.measure.judging.calibration import Calibration
 from sadari.measure.judging.llm_judge import JudgeScorer
 from sadari.measure.money.bill import Offer, offers_of
@@ -110,6 +112,7 @@ def review(climbed: Climbed, measurer: Measurer, tell: Tell) -> Review:
         labels=_labels(task, answers, measurer),
         abstention=abstention_report(task.test, answers) if any(e.reference.abstain for e in task.test) else None,
         citations=_citations(task, answers),
+        grounding=_grounding(climbed, measurer),
         corpus=_corpus(task, answers, measurer),
         tunings=() if climbed.quick else tuple(_tuning(s, climbed, measurer, tell) for s in climbed.steps if s.rung in TRAINED),
         leaks=_leaks(climbed, answers),
@@ -204,7 +207,7 @@ def reference_system(name: str, climbed: Climbed) -> System:
         adapter=None,
         base_url=task.config.base_url if is_remote else None,
         prompt=replace(prompt, labels=task.labels),
-        decoding=Decoding(max_new_tokens=REFERENCE_TOKENS, choices=() if is_remote else task.labels),
+        decoding=Decoding(max_new_tokens=REFERENCE_TOKENS, choices=() if is_remote else task.labels, schema=system.decoding.schema),
     )
 
 
@@ -244,6 +247,21 @@ def _citations(task: Task, answers: Sequence[Answer]) -> Citations | None:
         found.gold_recall,
         found.words_are,
     )
+
+
+def _grounding(climbed: Climbed, measurer: Measurer) -> tuple[Grounding, ...]:
+    """What the answers of each rung that cites stand on, against the incumbent of its time if that cites too."""
+    task, told = climbed.task, []
+    incumbent: tuple[str, Sequence[AnswerMetrics]] | None = None
+    groups = tuple(e.group for e in task.test) if any(e.group for e in task.test) else ()
+    for step in climbed.steps:
+        answers, _ = measurer.answers(step.rung, step.built.system, task.test)
+        if not task.documents or not any(answer.citations for answer in answers):
+            continue
+        found = answer_metrics(task.test, answers, task.documents, contexts_of(step.built.system, task.test))
+        told.append(grounding_of(step.rung, found, incumbent, groups))
+        incumbent = (step.rung, found) if step.index == 0 or step.verdict.taken else incumbent
+    return tuple(told)
 
 
 def _leaks(climbed: Climbed, answers: Sequence[Answer]) -> tuple[Leak, ...]:

@@ -23,5 +23,6 @@ class BaselineRung:
 def baseline_system(start: System, workshop: Workshop) -> System:
     """`start` asked with the goal alone."""
     prompt = Prompt(instruction=zero_shot(workshop.goal).text, labels=workshop.labels)
-    decoding = Decoding(start.decoding.max_new_tokens, start.decoding.temperature, choices=workshop.labels)
+    asked = start.decoding
+    decoding = Decoding(asked.max_new_tokens, asked.temperature, choices=workshop.labels, schema=asked.schema)
     return start.with_(prompt=prompt, decoding=decoding, tools=workshop.tools)

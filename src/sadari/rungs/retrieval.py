@@ -9,11 +9,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, NonNegativeInt, PositiveInt, ValidationInfo, field_validator
 
-from sadari.files import write_lines
+from sadari.files import read_lines, write_lines
 from sadari.prompt.instructions import grounded_instruction
 from sadari.retrieve.chunk import SENTENCE
+from sadari.retrieve.embed import BUNDLED
+from sadari.retrieve.rerank import LEARNED
+from sadari.retrieve.search import Fusion
+from sadari.rungs.lessons import TRAINED, Lessons
 from sadari.rungs.search import Part, Search, choose, choose_jointly, with_support, with_threshold
-from sadari.types import Built, Example, Retrieval, System, Workshop
+from sadari.types import Built, Document, Example, Retrieval, System, Workshop
 
 
 class RetrievalConfig(BaseModel, frozen=True, extra="forbid"):
@@ -30,14 +34,25 @@ class RetrievalConfig(BaseModel, frozen=True, extra="forbid"):
     context: tuple[NonNegativeInt, ...] = Field(
         (0,), min_length=1, description="Tokens of its section to try to show around each passage; 0 shows it alone."
     )
-    terms: tuple[Literal["bigrams", "morphemes", "none"], ...] = Field(
-        ("bigrams",), min_length=1, description="Words to try to search by: character bigrams, morphemes, none."
+    terms: tuple[Literal["bigrams", "morphemes", "both", "none"], ...] = Field(
+        ("bigrams",), min_length=1, description="Words to try to search by: character bigrams, morphemes, both, none."
     )
     embedder: tuple[str, ...] = Field(
-        ("",), min_length=1, description='Embedders to try: "" for none, `bundled`, a name or folder, `openai:NAME`.'
+        ("",),
+        min_length=1,
+        description='Embedders to try: "" for none, `bundled`, `trained` (that one on the task\'s own questions), name or folder, '
+        "`openai:NAME`.",
+    )
+    vectors: tuple[Annotated[float, Field(ge=0, le=1)] | Literal["trained"], ...] = Field(
+        (Fusion().vectors,),
+        min_length=1,
+        description="Weights of vectors beside words to try, from 0 to 1; `trained` is learnt from the task's own questions.",
     )
     reranker: tuple[str, ...] = Field(
-        ("", "learned"), min_length=1, description='Rerankers to try: "" for none, `learned`, the folder of a cross-encoder.'
+        ("", "learned"),
+        min_length=1,
+        description='Rerankers to try: "" for none, `learned`, `trained` (that one on the task\'s own questions), the folder of a '
+        "cross-encoder.",
     )
     place: tuple[Literal["question", "system"], ...] = Field(
         ("question",), min_length=1, description="Where passages may stand: above the question, or in the system text."
@@ -49,6 +64,11 @@ class RetrievalConfig(BaseModel, frozen=True, extra="forbid"):
         ("traced",),
         min_length=1,
         description="How free answers name sources, to try: found afterwards, asked for, or held to.",
+    )
+    newest: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
+        (0.0, 0.3),
+        min_length=1,
+        description="How near in score, as a share of their span, what is newer has to be to overrule what is older; 0: never.",
     )
     unsupported: Literal["keep", "mark", "remove"] = Field("keep", description="What becomes of sentences without a source.")
     orders: Literal["tell", "leave_out"] = Field("tell", description="What becomes of passages with orders to the model.")
@@ -66,9 +86,15 @@ class RetrievalConfig(BaseModel, frozen=True, extra="forbid"):
 
     def combinations(self, has_labels: bool) -> int:
         """How many there are of all these."""
-        searched = (self.overlap, self.context, self.terms, self.embedder, self.reranker, self.place)
+        searched = (self.overlap, self.context, self.terms, self.embedder, self.vectors, self.reranker, self.place, self.newest)
         lists = searched if has_labels else (*searched, [*self.quote, *self.cites[1:]])
         return (len(self.k) * len(self.chunk_tokens) + len(self.sentences)) * prod(len(options) for options in lists)
+
+    def untrained(self) -> "RetrievalConfig":
+        """The same with what comes with sadari in place of what is trained, for a task that has too few questions for it."""
+        usual: dict[str, Any] = {"embedder": BUNDLED, "vectors": Fusion().vectors, "reranker": LEARNED}
+        options = {name: dict.fromkeys(usual[name] if o == TRAINED else o for o in getattr(self, name)) for name in usual}
+        return self.model_copy(update={name: tuple(kept) for name, kept in options.items()})
 
 
 def grounded(incumbent: System, workshop: Workshop, quote: int, *, cites: bool = False) -> System:
@@ -104,33 +130,26 @@ class RetrievalRung:
         """The incumbent with retrieval added; all its parts are chosen together, on validation."""
         if self._workshop.documents is None:
             return self._with_examples(incumbent, train, validation, workdir)
-        search = Search(self._parts(), partial(self._system, incumbent), self._workshop, self._config.trials, workdir)
+        lessons = Lessons(self._workshop.documents, train, validation, workdir / "lessons", self._workshop.seed)
+        config = self._config
+        untaught: tuple[str, ...] = ()
+        if not lessons.are_enough and config != config.untrained():
+            config, untaught = config.untrained(), (lessons.why_none,)
+        if len({document.date for document in read_lines(self._workshop.documents, Document)} - {""}) < 2:
+            config = config.model_copy(update={"newest": (0.0,)})  # nothing is newer than anything
+        if incumbent.decoding.schema:  # what its fields look like is read off the rows
+            pool = workdir / "examples.jsonl"
+            write_lines(pool, [e for e in train if e.kind == "chat"], Example)
+            incumbent = incumbent.with_(examples=pool)
+        make = partial(self._system, incumbent, lessons)
+        search = Search(_parts(config, self._workshop), make, self._workshop, config.trials, workdir)
         system, notes = choose_jointly(search, validation)
         system, threshold = with_threshold(system, validation, self._workshop)
         system, support = with_support(system, validation, self._workshop)
-        return Built(system, notes=(*threshold, *support, *notes))
+        return Built(system, notes=(*threshold, *support, *notes, *lessons.notes(), *untaught))
 
-    def _parts(self) -> tuple[Part, ...]:
-        config = self._config
-        shown = {f"{k} passages of {n} tokens": (k, n) for n in config.chunk_tokens for k in config.k}
-        shown |= {f"{k} sentences": (k, SENTENCE) for k in config.sentences}
-        answers: dict[str, tuple[int, str]] = {
-            f"at most {q} quoted sentences" if q else f"free, sources {config.cites[0]}": (q, config.cites[0]) for q in config.quote
-        }
-        answers |= {f"free, sources {cites}": (0, cites) for cites in config.cites[1:]}
-        return (
-            Part("shown", shown),
-            Part("overlap", {str(n): n for n in config.overlap}),
-            Part("context", {str(n): n for n in config.context}),
-            Part("terms", {name: name for name in config.terms}),
-            Part("embedder", {name or "none": name for name in config.embedder}),
-            Part("reranker", {name or "none": name for name in config.reranker}),
-            Part("place", {name: name for name in config.place}),
-            Part("answer", {"label": (0, "traced")} if self._workshop.labels else answers),
-        )
-
-    def _system(self, incumbent: System, values: Sequence[Any]) -> System:
-        (k, chunk_tokens), overlap, context, terms, embedder, reranker, place, (quote, cites) = values
+    def _system(self, incumbent: System, lessons: Lessons, values: Sequence[Any]) -> System:
+        (k, chunk_tokens), overlap, context, terms, embedder, reranker, place, (quote, cites), newest, vectors = values
         if terms == "none" and not embedder:
             terms = "bigrams"  # something has to be searched by
         retrieval = Retrieval(
@@ -143,7 +162,11 @@ class RetrievalRung:
             cites=cites,
             unsupported=self._config.unsupported,
             orders=self._config.orders,
+            newest=newest,
         )
+        if embedder and vectors != TRAINED:  # without vectors every weight is the same system
+            retrieval = replace(retrieval, vectors=vectors)
+        retrieval = lessons.taught(retrieval, weighs=vectors == TRAINED)
         return grounded(incumbent, self._workshop, quote, cites=cites != "traced").with_(retrieval=retrieval)
 
     def _with_examples(self, incumbent: System, train: Sequence[Example], validation: Sequence[Example], workdir: Path) -> Built:
@@ -160,3 +183,24 @@ class RetrievalRung:
         }
         best, notes = choose(candidates, validation, self._workshop)
         return Built(candidates[best], notes=(f"chosen on validation: {best}", *notes))
+
+
+def _parts(config: RetrievalConfig, workshop: Workshop) -> tuple[Part, ...]:
+    shown = {f"{k} passages of {n} tokens": (k, n) for n in config.chunk_tokens for k in config.k}
+    shown |= {f"{k} sentences": (k, SENTENCE) for k in config.sentences}
+    answers: dict[str, tuple[int, str]] = {
+        f"at most {q} quoted sentences" if q else f"free, sources {config.cites[0]}": (q, config.cites[0]) for q in config.quote
+    }
+    answers |= {f"free, sources {cites}": (0, cites) for cites in config.cites[1:]}
+    return (
+        Part("shown", shown),
+        Part("overlap", {str(n): n for n in config.overlap}),
+        Part("context", {str(n): n for n in config.context}),
+        Part("terms", {name: name for name in config.terms}),
+        Part("embedder", {name or "none": name for name in config.embedder}),
+        Part("reranker", {name or "none": name for name in config.reranker}),
+        Part("place", {name: name for name in config.place}),
+        Part("answer", {"label": (0, "traced")} if workshop.labels else answers),
+        Part("newest", {str(near): near for near in config.newest}),
+        Part("vectors", {str(weight): weight for weight in config.vectors}),
+    )

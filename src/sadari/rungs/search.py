@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sadari.answer import Answerer, coverage_of
+from sadari.answer import Answerer, abstention_of, coverage_of
 from sadari.files import kept
 from sadari.retrieve.evidence import learn_threshold
 from sadari.types import Example, System, Workshop
@@ -207,10 +207,11 @@ def with_threshold(system: System, validation: Sequence[Example], workshop: Work
     assert system.retrieval is not None, "only a system that retrieves can find too little"
     card = workshop.evaluate(system, validation)
     covered = coverage_of(system, validation)
+    refused = [workshop.scorer.score(e, abstention_of(system)).value for e in validation]
 
     def right_at(threshold: float) -> float:
-        rows = zip(validation, covered, card.scores, strict=True)
-        return sum(float(e.reference.abstain) if c < threshold else s for e, c, s in rows)
+        rows = zip(refused, covered, card.scores, strict=True)
+        return sum(r if c < threshold else s for r, c, s in rows)
 
     best = max([0.0, *sorted(covered)], key=right_at)  # ties go to the lowest: abstain as little as possible
     if right_at(best) < right_at(0.0) + 3:  # two more may be luck

@@ -105,8 +105,8 @@ def served_after_tuning(incumbent: System, train: Sequence[Example], model: Mode
     # Where one sentence is quoted, answers of two could not be learnt; how many are allowed is chosen anew after tuning.
     quote = 2 if incumbent.decoding.quote == 1 else incumbent.decoding.quote
     decoding = replace(incumbent.decoding, quote=quote, choices=workshop.labels)
-    # Tools are found by the questions that called them.
-    examples = incumbent.examples if incumbent.tools_shown else None
+    # Tools are found by the questions that called them; what the fields of JSON answers look like is read off the rows.
+    examples = incumbent.examples if incumbent.tools_shown or incumbent.decoding.schema else None
     return incumbent.with_(prompt=prompt, retrieval=retrieval, examples=examples, decoding=decoding)
 
 

@@ -288,8 +288,9 @@ def write_mapping(path: Path, mapping: Mapping[str, str]) -> None:
 def _check_out(out: Path, config: TaskConfig, folder: Path) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"{out} exists. The clean rows go to a new folder: name another one with --out, or remove it.")
-    pages = resolve_path(config.documents.path, folder).resolve() if config.documents else None
-    if pages is not None and (out == pages or pages in out.parents):
+    paths = [source.path for source in config.documents.sources if source.path is not None] if config.documents else []
+    read = [resolve_path(path, folder).resolve() for path in paths]
+    if any(out == pages or pages in out.parents for pages in read):
         raise ConfigError(f"{out} lies in the documents of the task, which would then read it. Name a folder beside the task.")
 
 
@@ -341,7 +342,9 @@ def _write_documents(cleaned: Cleaned, config: TaskConfig, folder: Path, draft: 
         return
     # Text does not go under the name of a PDF, and who may read what is kept.
     is_plain = all(d.id.endswith((".md", ".markdown", ".txt")) and not (d.access or d.metadata) for d in cleaned.documents)
-    if resolve_path(config.documents.path, folder).is_file() or not is_plain:
+    first, *others = config.documents.sources
+    is_folder = not others and first.path is not None and not resolve_path(first.path, folder).is_file()
+    if not (is_folder and is_plain):
         write_documents(draft / "documents.jsonl", cleaned.documents)
         return
     for document in cleaned.documents:

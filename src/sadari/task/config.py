@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -25,6 +26,10 @@ IMPLEMENTED_RUNGS = (
     *("pretrain", "dpo", "distil", "remote_finetune"),
 )
 PLANNED_RUNGS = ("quantize", "prune")
+
+_PASSWORD = re.compile(r"://[^/@:]*:(?!\$\{)[^@]+@|[?&]\w*password=(?!\$\{)[^&]+", re.IGNORECASE)
+"""What holds the password in an address, unless it is a variable."""
+_FOR_ALL_SOURCES = ("bad_files", "access")
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
 
@@ -239,10 +244,86 @@ class LeaksConfig(_Options):
         return {"exact": value} if isinstance(value, str) else value
 
 
-class DocumentsConfig(_Options):
-    """What answers are looked up in."""
+class SourceConfig(_Options):
+    """One source of documents: a `path`, a `url`, or a `sql` database with a `table` or a `query`."""
 
-    path: str = Field(min_length=1, description="Folder, file or archive; Markdown, PDF, Office, HWP and more.")
+    path: str | None = Field(
+        default=None, min_length=1, description="Folder, file, archive or pattern; Markdown, PDF, Office and more."
+    )
+    url: str | None = Field(default=None, min_length=1, description="Address of one page or file, https only.")
+    hosts: tuple[str, ...] = Field(
+        default=(), description="Hosts that may be asked for `url`, redirects included; its own alone if not given."
+    )
+    sql: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Address of a database, as in sqlite:///shop.db or postgresql+psycopg://reader:${PASSWORD}@host/shop.",
+    )
+    table: str | None = Field(default=None, min_length=1, description="For `sql`: the table that is read.")
+    query: str | None = Field(default=None, min_length=1, description="For `sql`: the SELECT that is read, in place of a table.")
+    name: str = Field(default="", description="For `sql`: how ids of its documents begin; the name of the table if not given.")
+    key: str = Field(
+        default="",
+        description="For `sql`: column that tells rows apart, each of which is a document; without it all are one table.",
+    )
+    title: str = Field(default="", description="For `sql`: column with the title of a row.")
+    date: str = Field(default="", description="For `sql`: column with the day that a row was last changed.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_short_form(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        scheme = value.partition("://")[0].lower() if "://" in value else ""
+        return {"url" if scheme in ("http", "https") else "sql" if scheme else "path": value}
+
+    @model_validator(mode="after")
+    def _is_one_source(self) -> "SourceConfig":
+        kinds = [kind for kind in ("path", "url", "sql") if getattr(self, kind) is not None]
+        if len(kinds) != 1:
+            raise ValueError("a source is one of `path`, `url` and `sql`" + (f", not {' and '.join(kinds)}" if kinds else ""))
+        if self.hosts and self.url is None:
+            raise ValueError("`hosts` goes with `url: https://...`")
+        if self.url is not None:
+            self._check_url(self.url)
+        if self.sql is None:
+            stray = [name for name in ("table", "query", "name", "key", "title", "date") if getattr(self, name)]
+            if stray:
+                raise ValueError(f"`{stray[0]}` goes with `sql: sqlite:///FILE.db`")
+        else:
+            self._check_sql(self.sql)
+        return self
+
+    @property
+    def allowed_hosts(self) -> tuple[str, ...]:
+        """Hosts that may be asked for `url`."""
+        return self.hosts or ((_host_of(self.url),) if self.url else ())
+
+    def _check_url(self, url: str) -> None:
+        host = _host_of(url)
+        if not host:
+            raise ValueError("`url` must be a plain https address, as in https://docs.example.com/faq.html")
+        if host not in [name.lower() for name in self.allowed_hosts]:
+            guess = _did_you_mean(host, self.hosts)
+            raise ValueError(f"the host `{host}` is not in `hosts` ({', '.join(self.hosts)}).{guess} Add it if you trust it")
+
+    def _check_sql(self, sql: str) -> None:
+        if (self.table is None) == (self.query is None):
+            raise ValueError("`sql` needs either `table: NAME` or `query: SELECT ...`")
+        if self.query is not None and not self.name:
+            raise ValueError("`query` needs `name: ...`, with which the ids of its documents begin")
+        if "://" not in sql and not sql.startswith("${"):
+            raise ValueError(f"`{sql}` is no address of a database. Write sqlite:///{sql}, or postgresql+psycopg://HOST/DATABASE")
+        if _PASSWORD.search(sql):
+            raise ValueError(
+                "`sql` holds a password, which every run would copy. Write ${NAME} in its place, and set that variable"
+            )
+
+
+class DocumentsConfig(_Options):
+    """What answers are looked up in: one source, a list of them, or `sources` with what holds for all."""
+
+    sources: tuple[SourceConfig, ...] = Field(description="Folders, files, addresses and databases.")
     bad_files: Literal["stop", "skip"] = Field(
         default="stop", description="A file that cannot be read: stop, or go on without it and say so."
     )
@@ -252,8 +333,24 @@ class DocumentsConfig(_Options):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_path(cls, value: Any) -> Any:
-        return {"path": value} if isinstance(value, str) else value
+    def _from_short_form(cls, value: Any) -> Any:
+        """A source alone and a list of sources mean `sources`."""
+        if isinstance(value, str):
+            return {"sources": [value]}
+        if isinstance(value, list | tuple):
+            return {"sources": value}
+        if isinstance(value, dict) and "sources" not in value:
+            for_all = {name: value[name] for name in _FOR_ALL_SOURCES if name in value}
+            return {"sources": [{name: given for name, given in value.items() if name not in for_all}], **for_all}
+        if isinstance(value, dict) and isinstance(value["sources"], str | dict):
+            return {**value, "sources": [value["sources"]]}
+        return value
+
+    @model_validator(mode="after")
+    def _names_something(self) -> "DocumentsConfig":
+        if not self.sources:
+            raise ValueError("names no source. Give a folder, or leave `documents` out")
+        return self
 
 
 class TaskConfig(_Options):
@@ -268,7 +365,9 @@ class TaskConfig(_Options):
     language: Literal["ko", "en"] | None = Field(
         default=None, description="Language of the answers; found from the goal if not given."
     )
-    documents: DocumentsConfig | None = Field(default=None, description="Folder of files that answers are looked up in.")
+    documents: DocumentsConfig | None = Field(
+        default=None, description="Folders, addresses and databases that answers are looked up in."
+    )
     tools: tuple[ToolDeclaration, ...] = Field(
         default=(), description="Tools: names such as calculator, or entries such as {sql: data/shop.db}."
     )
@@ -307,6 +406,16 @@ class TaskConfig(_Options):
         if self.language is not None:
             return self.language
         return "ko" if re.search(r"[가-힣]", self.goal) else "en"
+
+
+def _host_of(url: str) -> str:
+    """The host of a plain https address, without a user or a port of its own; "" if it is none."""
+    try:
+        parts = urlsplit(url)
+        is_plain = parts.scheme == "https" and parts.username is None and parts.port in (None, 443)
+    except ValueError:
+        return ""
+    return (parts.hostname or "").lower() if is_plain else ""
 
 
 def _named_entry(value: Any, key: str, what: str) -> Any:
@@ -418,12 +527,19 @@ def _set_option(raw: dict[str, Any], names: Sequence[str], value: Any) -> None:
 
 
 def _fault_line(detail: Any, shown: str, lines: _Lines, overrides: Mapping[str, Any]) -> str:
-    path = tuple(detail["loc"])
+    path = _as_written(tuple(detail["loc"]), lines)
     name = ".".join(map(str, path))
     known = next((path[:end] for end in range(len(path), 0, -1) if path[:end] in lines), ())
     is_override = any(name == option or name.startswith(f"{option}.") for option in overrides)
     where = "option" if is_override else f"{shown} line {lines[known]}" if known else shown
     return f"{where}: {name}: {_fault(detail)}" if name else f"{where}: {_fault(detail)}"
+
+
+def _as_written(path: tuple[str | int, ...], lines: _Lines) -> tuple[str | int, ...]:
+    """The path of an option in the file, where one source or a list of sources stands for `documents.sources`."""
+    if path[:2] != ("documents", "sources") or path[:2] in lines:
+        return path
+    return ("documents", *path[2 if ("documents", 0) in lines else 3 :])
 
 
 def _fault(detail: Any) -> str:
@@ -440,8 +556,12 @@ def _fault(detail: Any) -> str:
     if kind == "string_type" and isinstance(value, bool):
         return f"YAML reads this as {str(value).lower()}. Put it in quotes."
     if kind == "string_type":
-        return f"must be text, but is {value!r}. Put it in quotes."
-    return f"{detail['msg'][0].lower()}{detail['msg'][1:]}, but is {value!r}."
+        return f"must be text, but is {_shown(value)}. Put it in quotes."
+    return f"{detail['msg'][0].lower()}{detail['msg'][1:]}, but is {_shown(value)}."
+
+
+def _shown(value: Any) -> str:
+    return _PASSWORD.sub("...", repr(value))
 
 
 def _literals(detail: Any) -> list[str]:
@@ -459,7 +579,8 @@ def _option_names(path: Sequence[str | int]) -> list[str]:
         if inner is None:
             break
         model = inner
-    return [field.alias or key for key, field in model.model_fields.items()]
+    beside = _FOR_ALL_SOURCES if model is SourceConfig else ()
+    return [*(field.alias or key for key, field in model.model_fields.items()), *beside]
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:

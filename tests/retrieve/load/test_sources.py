@@ -102,7 +102,6 @@ def test_rows_bring_their_own_date_labels_and_metadata(tmp_path: Path) -> None:
     assert [fault.source[-6:] for fault in loaded.faults] == ["line 2", "line 3"]
 
 
-def test_a_date_that_no_file_states_is_that_of_its_last_change(tmp_path: Path) -> None:
+def test_a_file_that_states_no_date_has_none(tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("글")
-    os.utime(tmp_path / "a.md", (1_777_636_800, 1_777_636_800))
-    assert load_all(tmp_path).documents[0].date == "2026-05-01"
+    assert load_all(tmp_path).documents[0].date == ""

@@ -3,6 +3,7 @@
 import errno
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -54,6 +55,23 @@ def test_a_full_disk_is_told_and_leaves_the_last_commit(tmp_path: Path, monkeypa
         assert sorted(p for p in tmp_path.rglob("*") if p.is_file()) == before
     fill(store, [chunk("새.md", "새로운 글")])
     assert ask(store, "새로운") == ["새.md"]
+
+
+def test_a_write_cut_off_in_mid_file_is_told_and_leaves_the_last_commit(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    fill(store, shop())
+    longer = [chunk(f"새{i}.md", f"새로운 글 {i} " * 50) for i in range(40)]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for longest in (100, 5_000, 20_000):  # bytes that the system lets any file have: some are whole, one is not
+        resource.setrlimit(resource.RLIMIT_FSIZE, (longest, hard))
+        try:
+            with pytest.raises(RunError, match=r"cannot be written: .*What was committed is kept"):
+                fill(store, longer)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert ask(FolderStore(tmp_path), "새로운 제주도") == ["배송.md"]
+    fill(store, longer)
+    assert len(ask(store, "새로운", k=99)) == 40
 
 
 WRITER = """

@@ -188,3 +188,19 @@ def test_the_ranking_is_that_of_the_lexical_index_on_real_questions(opens, share
         assert [f.coverage for f in found] == pytest.approx([h.coverage for h in right], rel=1e-4)
         scores = {corpus[h.position]["doc_id"]: h.score for h in index.search(question, 12)}
         assert [scores.get(name, 0) for name in names(found)] == pytest.approx([h.score for h in right], rel=1e-4)
+
+
+def test_the_chunks_of_a_document_are_those_of_the_last_commit_in_their_order(opens) -> None:
+    store = opens()
+    pieces = [Chunk("약관.md", "약관", 10 * i, 10 * i + 9, f"제{i}조 내용") for i in range(12)]
+    fill(store, [*shop(), *pieces])
+    assert store.chunks_of("약관.md") == pieces
+    assert store.chunks_of("없음.md") == []
+    store.remove(["약관.md"])
+    store.put(pieces[:2])
+    assert store.chunks_of("약관.md") == pieces
+    store.commit(store.state())
+    assert store.chunks_of("약관.md") == pieces[:2]
+    store.remove(["약관.md"])
+    store.commit(dict.fromkeys(SHOP, "1"))
+    assert (store.chunks_of("약관.md"), len(store.chunks_of("환불.md"))) == ([], 1)

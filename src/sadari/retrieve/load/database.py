@@ -52,7 +52,7 @@ def query_documents(query: Query, limits: Limits) -> Iterator[Document | str]:
             rows = _rows(query, stack)
             yield from _by_row(query, rows, limits) if query.key else _as_table(query, rows, limits)
     except (sqlalchemy.exc.SQLAlchemyError, ImportError, ValueError) as error:
-        yield f"the database did not answer ({str(error).splitlines()[0][:300]}). Check `url` and `select`."
+        yield f"the database did not answer ({str(error).splitlines()[0][:300]}). Check its address, and the table or query."
 
 
 def _not_a_select(select: str) -> str:

@@ -6,7 +6,6 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from sadari.retrieve.load.database import Query, query_documents
@@ -162,10 +161,10 @@ def _globbed(pattern: str, shown: str, folder: Path | None) -> Iterator[Item | F
 
 def _item(path: Path, name: str, shown: str, *, is_named: bool = False) -> Item | Fault:
     try:
-        date = _day(path)
+        path.stat()
     except (OSError, ValueError, OverflowError) as error:
         return Fault(shown, f"cannot be read ({error}). Check its permissions.")
-    return Item(name, shown, path, PurePosixPath(name).name, date=date, is_named=is_named)
+    return Item(name, shown, path, PurePosixPath(name).name, is_named=is_named)
 
 
 def _fetched(address: str, hosts: tuple[str, ...], limits: Limits) -> Iterator[Item | Fault]:
@@ -194,8 +193,3 @@ def _shown(path: Path, folder: Path | None) -> str:
     if folder is not None and path.resolve().is_relative_to(folder.resolve()):
         return compose(path.resolve().relative_to(folder.resolve()).as_posix())
     return compose(str(path))
-
-
-def _day(path: Path) -> str:
-    """When the file was last written, as YYYY-MM-DD in UTC."""
-    return datetime.fromtimestamp(path.stat().st_mtime, UTC).date().isoformat()

@@ -148,6 +148,11 @@ class FolderStore:
                 raise RunError(f"{self.path} is damaged ({error}). Delete it and index again.") from error
         raise RunError(f"{self.path} is damaged: {_state_file(self._manifest.commit)} is missing. Delete it and index again.")
 
+    def chunks_of(self, document: str) -> list[Chunk]:
+        """As `Store.chunks_of`."""
+        self._refresh()
+        return self._snapshot.chunks_of(document)
+
     def by_terms(self, terms: Sequence[str], k: int, reader: Reader = EVERYONE) -> list[Found]:
         """As `Store.by_terms`."""
         self._refresh()

@@ -59,6 +59,10 @@ class MemoryStore:
         """As `Store.state`."""
         return dict(self._state)
 
+    def chunks_of(self, document: str) -> list[Chunk]:
+        """As `Store.chunks_of`."""
+        return self._snapshot.chunks_of(document)
+
     def by_terms(self, terms: Sequence[str], k: int, reader: Reader = EVERYONE) -> list[Found]:
         """As `Store.by_terms`."""
         return self._snapshot.by_terms(terms, k, reader)

@@ -5,7 +5,10 @@ transactions; a commit becomes visible through one row, the head, which every se
 filtered out of every search, and so are rows of the documents that the head says are going. What a killed writer left is taken away
 by the next one.
 
-*Not covered*: two writers that begin within the same moment (there is no lock to take, only a row to leave one's name in).
+*Covered*: access labels are part of every search; texts never stand in a condition, only numbers made from them; a writer that is
+killed at any moment. *Not covered*: two writers that begin within the same moment (there is no lock to take, only a row to leave
+one's name in). The embedded form serves its file to this machine on a local port without a password, looks at every row in every
+search, and holds all postings in memory: it is for trying out and for tests.
 """
 
 import json
@@ -18,6 +21,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, TypeVar
 
 import numpy as np
@@ -28,7 +32,7 @@ from sadari.errors import ConfigError, RunError
 from sadari.retrieve.store.memory import refuse_held
 from sadari.retrieve.store.ranking import Statistics, candidates, rank, sparse_chunk, sparse_query
 from sadari.retrieve.store.seam import TermsOf, checked_vectors, name_of
-from sadari.retrieve.store.segment import hash_term
+from sadari.retrieve.store.segment import Kind, hash_term
 from sadari.retrieve.text import indexed_terms
 from sadari.types import EVERYONE, Chunk, Found, Reader
 
@@ -37,16 +41,30 @@ T = TypeVar("T")
 CHUNKS, NOTES = "sadari_chunks", "sadari_notes"
 """The collections: chunks, and everything else as (key, value)."""
 
+FORMAT = 2
+"""Of the collections."""
+
 LONGEST = 65_535
 """Bytes of one value, which Milvus bounds."""
+
+BUCKETS = 4_096
+"""Notes that the counts of terms are spread over. A note for each term would be 100,000 rows a commit, which takes longer than the
+chunks themselves; so many hold some ten million terms before one is full."""
+
+KINDS_LISTED = 20_000
+"""Letters up to which the head lists the combinations of access labels and metadata that chunks have. Then a search asks for those
+that its reader may see, by number; beyond, for labels and metadata themselves, which are arrays. The embedded Milvus looks at
+arrays row by row: at 5,000 chunks that takes 270 ms, and numbers take 5."""
 
 LEASE_S = 600
 """Seconds without a sign of life after which a writer is taken for dead."""
 
 _ROWS = 2_000
+_DOCUMENTS = 1_000  # named in one condition
 _HEAD, _WRITER = "head", "writer"
 _CHUNK = TypeAdapter(Chunk)
 _NUMBERS = count(1)
+_PROCESS = token_hex(8)  # process ids come again, in containers at every start
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +73,25 @@ class _Head:
 
     Args:
         commit: Rows added by it or before it are visible; 0 before the first.
-        going: Documents whose rows older than `commit` are not.
+        going: Numbers of documents whose rows older than `commit` are not; kept in so many `going_pieces`, beside the head.
         chunks, length: How many chunks, and of how many terms.
         pieces: Notes that the state is cut into.
         is_counting: Whether a writer was changing the counts of terms; if it died, they are counted anew.
+        kinds: Access labels and metadata that some chunk has or had; None if there are too many to list.
     """
 
     dimensions: int
     terms: str
     commit: int = 0
-    going: tuple[str, ...] = ()
+    going: tuple[int, ...] = ()
+    going_pieces: int = 0
     chunks: int = 0
     length: int = 0
     pieces: int = 0
     next_id: int = 1
     is_counting: bool = False
+    kinds: tuple[Kind, ...] | None = ()
+    format: int = 1
 
 
 class MilvusStore:
@@ -94,8 +116,14 @@ class MilvusStore:
         self._name = f"process {os.getpid()}, store {next(_NUMBERS)}"
         self._added: dict[str, list[tuple[Chunk, NDArray[np.float32] | None]]] = {}
         self._removed: set[str] = set()
-        held = self._head() if self._asked(lambda: self._client.has_collection(NOTES)) else None
-        self._is_made = held is not None
+        self._known: dict[str, bool] = {}  # whether a document is held, as far as this writer asked since its last commit
+        self._is_made = self._asked(lambda: self._client.has_collection(NOTES))
+        if self._is_made:  # after a restart of the server they are on its disk only
+            self._asked(lambda: self._client.load_collection(NOTES))
+            self._asked(lambda: self._client.load_collection(CHUNKS))
+        held = self._head() if self._is_made else None
+        if held and held.format != FORMAT:
+            raise RunError(f"{_shown(uri)} was indexed by another version of sadari. Use another database.")
         self.dimensions = held.dimensions if held else dimensions or 0
         if dimensions is not None and dimensions != self.dimensions:
             raise ConfigError(
@@ -124,8 +152,8 @@ class MilvusStore:
         """As `Store.commit`."""
         with self._writing():
             head = self._need_head()
-            gone = self._rows_of(sorted(self._removed), head)
-            new = replace(head, commit=head.commit + 1, going=tuple(sorted(self._removed)), is_counting=False)
+            gone = [_CHUNK.validate_json(row["body"]) for row in self._rows_of(sorted(self._removed), head, "body")]
+            new = replace(head, commit=head.commit + 1, going=tuple(sorted(map(_number, self._removed))), is_counting=False)
             self._note({_HEAD: _dumped(replace(head, is_counting=True))})
             rows, terms = self._rows(new)
             new = replace(
@@ -134,6 +162,8 @@ class MilvusStore:
                 length=head.length + sum(map(len, terms)) - sum(len(self._terms_of(chunk)) for chunk in gone),
                 next_id=head.next_id + len(rows),
                 pieces=self._note_state(new.commit, state),
+                going_pieces=self._note_going(new),
+                kinds=_with_kinds(head.kinds, (chunk for pairs in self._added.values() for chunk, _ in pairs)),
             )
             for at in range(0, len(rows), _ROWS):
                 batch = rows[at : at + _ROWS]
@@ -142,7 +172,7 @@ class MilvusStore:
             self._count((t for held in terms for t in set(held)), (t for chunk in gone for t in set(self._terms_of(chunk))))
             self._note({_HEAD: _dumped(new)})  # from here on it is visible
             self._finish(new)
-            self._added, self._removed = {}, set()
+            self._drop()
 
     def state(self) -> dict[str, str]:
         """As `Store.state`."""
@@ -152,12 +182,15 @@ class MilvusStore:
         notes = self._noted([f"state {head.commit} {i}" for i in range(head.pieces)])
         return {name: held for text in notes.values() for name, held in json.loads(text).items()}
 
+    def chunks_of(self, document: str) -> list[Chunk]:
+        """As `Store.chunks_of`."""
+        held = (_CHUNK.validate_json(row["body"]) for row in self._rows_of([document], self._need_head(), "body"))
+        return sorted((chunk for chunk in held if chunk.document == document), key=lambda chunk: (chunk.start, chunk.end))
+
     def by_terms(self, terms: Sequence[str], k: int, reader: Reader = EVERYONE) -> list[Found]:
         """As `Store.by_terms`."""
         head = self._need_head()
-        counts = self._noted([f"term {term}" for term in set(terms)])
-        holding = {key.removeprefix("term "): int(count) for key, count in counts.items() if int(count) > 0}
-        statistics = Statistics(head.chunks, head.length / max(1, head.chunks), holding)
+        statistics = Statistics(head.chunks, head.length / max(1, head.chunks), self._holding(set(terms)))
         query = sparse_query(terms, statistics)
         if not query or k < 1:
             return []
@@ -172,11 +205,15 @@ class MilvusStore:
 
     def close(self) -> None:
         """As `Store.close`."""
-        self._added, self._removed = {}, set()
+        self._drop()
         if self._is_writer:
             self._is_writer = False
             self._asked(lambda: self._client.delete(NOTES, ids=[_WRITER]))
         self._client.close()
+
+    def _drop(self) -> None:
+        """Forget what is not committed."""
+        self._added, self._removed, self._known = {}, set(), {}
 
     def _search(self, field: str, query: Any, k: int, head: _Head, reader: Reader) -> list[tuple[Chunk, float]]:
         hits = self._asked(
@@ -203,28 +240,42 @@ class MilvusStore:
         ], terms
 
     def _held(self, documents: Collection[str]) -> set[str]:
-        return {chunk.document for chunk in self._rows_of(sorted(documents), self._need_head())}
+        unknown = sorted(set(documents) - self._known.keys())
+        if unknown:
+            head = self._need_head()
+            rows = self._rows_of(unknown, head, "source") if head.chunks else ()
+            numbers = {row["source"] for row in rows}
+            self._known.update((name, _number(name) in numbers) for name in unknown)
+        return {name for name in documents if self._known[name]}
 
-    def _rows_of(self, documents: Sequence[str], head: _Head) -> list[Chunk]:
-        """The visible chunks of documents."""
-        batches = (documents[at : at + 100] for at in range(0, len(documents), 100))
-        return [chunk for batch in batches for chunk in self._all(f"source in {_numbers(batch)} and {_at(head)}")]
+    def _rows_of(self, documents: Sequence[str], head: _Head, field: str) -> Iterator[dict[str, Any]]:
+        """One field of the visible rows of documents."""
+        for at in range(0, len(documents), _DOCUMENTS):
+            batch = documents[at : at + _DOCUMENTS]
+            yield from self._all(f"source in {_numbers(batch)} and {_at(head)}", field)
 
-    def _all(self, condition: str) -> Iterator[Chunk]:
-        rows = self._asked(lambda: self._client.query_iterator(CHUNKS, filter=condition, output_fields=["body"], batch_size=_ROWS))
+    def _all(self, condition: str, field: str) -> Iterator[dict[str, Any]]:
+        rows = self._asked(lambda: self._client.query_iterator(CHUNKS, filter=condition, output_fields=[field], batch_size=_ROWS))
         while batch := self._asked(rows.next):
-            yield from (_CHUNK.validate_json(row["body"]) for row in batch)
+            yield from batch
         rows.close()
 
     def _need_head(self) -> _Head:
         if not self._is_made and self._asked(lambda: self._client.has_collection(NOTES)):
             self._is_made = True
         head = self._head() if self._is_made else None
-        return head or _Head(self.dimensions, name_of(self._terms_of))
+        return head or self._first_head()
+
+    def _first_head(self) -> _Head:
+        return _Head(self.dimensions, name_of(self._terms_of), format=FORMAT)
 
     def _head(self) -> _Head | None:
         notes = self._noted([_HEAD])
-        return TypeAdapter(_Head).validate_json(notes[_HEAD]) if notes else None
+        if not notes:
+            return None
+        head = TypeAdapter(_Head).validate_json(notes[_HEAD])
+        pieces = self._noted(_going_notes(head)).values()
+        return replace(head, going=tuple(number for piece in pieces for number in json.loads(piece)))
 
     def _noted(self, keys: Sequence[str]) -> dict[str, str]:
         rows: list[dict[str, str]] = []
@@ -252,21 +303,36 @@ class MilvusStore:
         self._note({f"state {commit} {i}": json.dumps(piece) for i, piece in enumerate(pieces)})
         return len(pieces)
 
+    def _note_going(self, head: _Head) -> int:
+        """Write in pieces which documents are going; how many."""
+        pieces = [head.going[at : at + _ROWS] for at in range(0, len(head.going), _ROWS)]
+        self._note({f"going {head.commit} {i}": json.dumps(piece) for i, piece in enumerate(pieces)})
+        return len(pieces)
+
     def _count(self, more: Iterable[str], fewer: Iterable[str]) -> None:
         changes = Counter(more)
         changes.subtract(Counter(fewer))
-        changed = {f"term {term}": n for term, n in changes.items() if n}
+        changed: dict[str, dict[str, int]] = {}
+        for term, n in changes.items():
+            if n:
+                bucket, name = _counted_as(term)
+                changed.setdefault(bucket, {})[name] = n
         held = self._noted([*changed])
-        self._note({key: str(int(held.get(key, 0)) + n) for key, n in changed.items()})
+        self._note({bucket: _with_counts(held.get(bucket, "{}"), counts) for bucket, counts in changed.items()})
+
+    def _holding(self, terms: Collection[str]) -> dict[str, int]:
+        """How many chunks hold each term, of those that some chunk holds."""
+        places = {term: _counted_as(term) for term in terms}
+        counts = {bucket: json.loads(note) for bucket, note in self._noted(sorted({b for b, _ in places.values()})).items()}
+        return {term: counts[bucket][name] for term, (bucket, name) in places.items() if name in counts.get(bucket, {})}
 
     def _finish(self, head: _Head) -> None:
         """Take away what the head hides."""
-        names = list(head.going)
-        for at in range(0, len(names), 100):
-            batch = names[at : at + 100]
-            self._asked(partial(self._client.delete, CHUNKS, filter=f"source in {_numbers(batch)} and added < {head.commit:d}"))
-        self._note({_HEAD: _dumped(replace(head, going=()))})
-        old = [f"state {head.commit - 1} {i}" for i in range(head.pieces + 1)]
+        for at in range(0, len(head.going), _DOCUMENTS):
+            batch = list(head.going[at : at + _DOCUMENTS])
+            self._asked(partial(self._client.delete, CHUNKS, filter=f"source in {batch} and added < {head.commit:d}"))
+        self._note({_HEAD: _dumped(replace(head, going=(), going_pieces=0))})
+        old = [f"state {head.commit - 1} {i}" for i in range(head.pieces + 1)] + _going_notes(head)
         self._asked(lambda: self._client.delete(NOTES, ids=old))
         self._asked(lambda: self._client.flush(NOTES))
 
@@ -282,14 +348,16 @@ class MilvusStore:
         except ValueError:
             raise
         except BaseException:
-            self._added, self._removed, self._is_writer = {}, set(), False
+            self._drop()
+            self._is_writer = False
             raise
 
     def _begin(self) -> None:
         if not self._need_head().commit and not self._is_made:
             self._make_collections()
         holder = json.loads(self._noted([_WRITER]).get(_WRITER, "{}"))
-        if holder and holder["name"] != self._name and holder["until"] > time.time():
+        is_elsewhere = holder and holder["name"] != self._name and holder["until"] > time.time()
+        if is_elsewhere and not (self.uri.startswith("milvus://") and holder["process"] != _PROCESS):  # one process has the file
             raise RunError(
                 f"{_shown(self.uri)} is being written by {holder['name']}. Wait until it is done, or stop it and wait "
                 f"{LEASE_S // 60} minutes; then index again."
@@ -306,13 +374,13 @@ class MilvusStore:
     def _sign(self) -> None:
         """Say that the writer is alive."""
         self._signed_at = time.time()
-        self._note({_WRITER: json.dumps({"name": self._name, "until": self._signed_at + LEASE_S})})
+        self._note({_WRITER: json.dumps({"name": self._name, "process": _PROCESS, "until": self._signed_at + LEASE_S})})
 
     def _recount(self, head: _Head) -> None:
         """Count terms anew after a writer died over them."""
-        self._asked(lambda: self._client.delete(NOTES, filter='key like "term %"'))
-        counts = Counter(term for chunk in self._all(_at(head)) for term in set(self._terms_of(chunk)))
-        self._note({f"term {term}": str(count) for term, count in counts.items()})
+        self._asked(lambda: self._client.delete(NOTES, filter='key like "terms %"'))
+        chunks = (_CHUNK.validate_json(row["body"]) for row in self._all(_at(head), "body"))
+        self._count((term for chunk in chunks for term in set(self._terms_of(chunk))), ())
         self._note({_HEAD: _dumped(replace(head, is_counting=False))})
 
     def _make_collections(self) -> None:
@@ -325,6 +393,8 @@ class MilvusStore:
         chunks.add_field("id", kind.INT64, is_primary=True)
         chunks.add_field("source", kind.INT64)
         chunks.add_field("body", kind.VARCHAR, max_length=LONGEST)
+        chunks.add_field("kind", kind.INT64)
+        chunks.add_field("is_open", kind.BOOL)
         for name in ("access", "facets"):
             chunks.add_field(name, kind.ARRAY, element_type=kind.INT64, max_capacity=1_024)
         chunks.add_field("added", kind.INT64)
@@ -341,7 +411,7 @@ class MilvusStore:
         self._asked(lambda: self._client.create_collection(CHUNKS, schema=chunks, index_params=indexes, **strong))
         self._asked(lambda: self._client.create_collection(NOTES, schema=notes, index_params=flat, **strong))
         self._is_made = True
-        self._note({_HEAD: _dumped(_Head(self.dimensions, name_of(self._terms_of)))})
+        self._note({_HEAD: _dumped(self._first_head())})
 
     def _asked(self, ask: Callable[[], T]) -> T:
         """What the server answers."""
@@ -365,6 +435,8 @@ def _row(number: int, chunk: Chunk, vector: NDArray[np.float32] | None, terms: M
         "id": number,
         "source": _number(chunk.document),
         "body": body,
+        "kind": _number(_kind_name(_kind(chunk))),
+        "is_open": not chunk.access,
         "access": [_number(label) for label in chunk.access],
         "facets": [_number(_facet(name, value)) for name, value in chunk.metadata.items()],
         "added": commit,
@@ -375,7 +447,11 @@ def _row(number: int, chunk: Chunk, vector: NDArray[np.float32] | None, terms: M
 
 def _visible(reader: Reader, head: _Head) -> str:
     """The condition under which a chunk is open to a reader."""
-    is_open = "array_length(access) == 0"
+    if head.kinds is not None:
+        probes = ((kind, Chunk("", "", 0, 0, "", access=kind[0], metadata=dict(kind[1]))) for kind in head.kinds)
+        seen = [_kind_name(kind) for kind, probe in probes if reader.may_see(probe)]
+        return f"{_at(head)} and kind in {_numbers(seen or ['none'])}"
+    is_open = "is_open == true"
     if reader.labels:
         is_open = f"({is_open} or array_contains_any(access, {_numbers(reader.labels)}))"
     within = (
@@ -387,7 +463,34 @@ def _visible(reader: Reader, head: _Head) -> str:
 def _at(head: _Head) -> str:
     """The condition under which a row is visible at all."""
     visible = f"added <= {head.commit:d}"
-    return f"{visible} and not (source in {_numbers(head.going)} and added < {head.commit:d})" if head.going else visible
+    return f"{visible} and not (source in {list(head.going)} and added < {head.commit:d})" if head.going else visible
+
+
+def _kind(chunk: Chunk) -> Kind:
+    return tuple(chunk.access), tuple(sorted(chunk.metadata.items()))
+
+
+def _kind_name(kind: Kind) -> str:
+    return json.dumps(kind, ensure_ascii=False)
+
+
+def _with_kinds(kinds: tuple[Kind, ...] | None, chunks: Iterable[Chunk]) -> tuple[Kind, ...] | None:
+    if kinds is None:
+        return None
+    listed = tuple(dict.fromkeys((*kinds, *map(_kind, chunks))))
+    return listed if sum(len(_kind_name(kind)) for kind in listed) <= KINDS_LISTED else None
+
+
+def _counted_as(term: str) -> tuple[str, str]:
+    """The note that counts a term, and its name there."""
+    number = hash_term(term)
+    return f"terms {number % BUCKETS}", f"{number:x}"
+
+
+def _with_counts(note: str, changes: Mapping[str, int]) -> str:
+    counts = Counter(json.loads(note))
+    counts.update(changes)
+    return json.dumps({name: n for name, n in counts.items() if n > 0}, separators=(",", ":"))
 
 
 def _facet(name: str, value: str) -> str:
@@ -403,8 +506,12 @@ def _numbers(texts: Iterable[str]) -> str:
     return str(sorted(map(_number, texts)))
 
 
+def _going_notes(head: _Head) -> list[str]:
+    return [f"going {head.commit} {i}" for i in range(head.going_pieces)]
+
+
 def _dumped(head: _Head) -> str:
-    return json.dumps(asdict(head), ensure_ascii=False)
+    return json.dumps({**asdict(head), "going": ()}, ensure_ascii=False)
 
 
 def _address(uri: str) -> dict[str, str]:

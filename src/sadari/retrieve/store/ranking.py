@@ -1,4 +1,4 @@
-"""BM25 for stores on a server: sparse vectors choose candidates there, and the published formula ranks them here.
+"""BM25 for a server of vectors: sparse ones choose candidates there, and the published formula ranks them here.
 
 A server cannot know the mean length of the chunks that are put later, nor how rare a term will be. So a chunk's sparse vector holds
 what its own counts say (under the mean length when it was put), a query's holds how rare its terms are now, and their inner product
@@ -14,7 +14,7 @@ from sadari.retrieve.store.segment import hash_term
 from sadari.types import Chunk, Found
 
 WIDTH = 1_000_000_000
-"""Dimensions of the sparse vectors; the most that pgvector takes. Terms that share one are told apart by the exact ranking."""
+"""Dimensions of the sparse vectors. Terms that share one are told apart by the exact ranking."""
 
 CANDIDATES, LEAST_CANDIDATES = 5, 100
 """Candidates for each chunk that is asked for, and at least."""

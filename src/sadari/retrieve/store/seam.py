@@ -58,6 +58,10 @@ class Store(Protocol):
         """What the last commit kept."""
         ...
 
+    def chunks_of(self, document: str) -> list[Chunk]:
+        """All chunks of a document, in their order, as the last commit left them; none if it is not held."""
+        ...
+
     def by_terms(self, terms: Sequence[str], k: int, reader: Reader = EVERYONE) -> list[Found]:
         """The best `k` chunks that the reader may see, by BM25 over the whole collection; `coverage` is filled.
 
