@@ -22,7 +22,7 @@ from typing import Any
 
 import sadari
 from sadari.acting import ActingEngine
-from sadari.agent.config import Toolbox
+from sadari.agent.config import Toolbox, agent_config
 from sadari.answer import Answerer, Engine
 from sadari.bundle import save_bundle
 from sadari.errors import ConfigError, RunError
@@ -204,9 +204,10 @@ def check_climb(task: Task) -> None:
     """Check what can be checked before anything is built.
 
     Raises:
-        ConfigError: If an option of a rung or a price is wrong, or a money budget is set that nothing counts against.
+        ConfigError: If an option of a rung or the agent or a price is wrong, or a money budget is set that nothing counts against.
     """
     check_prices(task.money)
+    agent_config(task.config.agent)
     for rung in task.ladder:
         check_options(rung.name, rung.options)
     if task.budget.cost is not None and not is_priced(task.money, device_of(System(task.model))):
@@ -287,7 +288,9 @@ def quick_task(task: Task) -> Task:
 
 def scorer_of(task: Task) -> Scorer:
     """The scorer that the task names, or that its labels or references call for."""
-    scoring = "label" if task.labels and task.score.by == "auto" else task.score
+    scoring: Any = "label" if task.labels and task.score.by == "auto" else task.score
+    if task.tools and task.score.by == "auto":
+        scoring = "task"  # a system with tools is judged by what it did, and by what it said then
     return choose_scorer(
         task.test,
         scoring,
@@ -399,7 +402,7 @@ def _write_toolbox(task: Task, folder: Path) -> Path | None:
     if not task.tools:
         return None
     declared = tuple((tool.kind, tool.options) for tool in task.tools)
-    box = Toolbox(folder=str(task.folder.resolve()), language=task.language, tools=declared)
+    box = Toolbox(folder=str(task.folder.resolve()), language=task.language, tools=declared, agent=agent_config(task.config.agent))
     path = folder / "toolbox.json"
     write_text(path, box.model_dump_json(indent=2) + "\n")
     return path

@@ -1,5 +1,5 @@
 from sadari.prompt import compose, final_answer, sentence_marks
-from sadari.types import Chunk, Example, Message, Prompt, Reference
+from sadari.types import Chunk, Example, Message, Prompt, Reference, ToolCall
 
 ASKED = (Message("user", "배송비는 얼마인가요?"),)
 PASSAGES = (Chunk("a.md", "배송", 0, 3, "배송비는 3,000원."), Chunk("b.md", "환불", 0, 3, "환불은 7일."))
@@ -94,3 +94,11 @@ def test_thinking_of_the_model_is_never_part_of_the_answer() -> None:
 def test_reasoning_is_asked_for_in_the_system_text() -> None:
     assert '"답:"' in compose(Prompt("지시", chain_of_thought=True), ASKED)[0].content
     assert '"Answer:"' in compose(Prompt("Do it", chain_of_thought=True), ASKED)[0].content
+
+
+def test_passages_stand_above_the_question_when_calls_were_made_for_it() -> None:
+    said = (Message("user", "얼마예요?"), Message("assistant", "", tool_calls=(ToolCall("price", {}, "1"),)), Message("tool", "5원"))
+    shown = compose(Prompt("goal"), said, passages=[Chunk("a.md", "가격", 0, 4, "가격표")])
+    assert [m.role for m in shown] == ["system", "user", "assistant", "tool"]
+    assert "가격표" in shown[1].content
+    assert shown[2:] == said[1:]

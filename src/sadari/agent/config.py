@@ -1,10 +1,13 @@
 """How an agent acts, as written under `agent:` in `sadari.yaml`."""
 
+from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from sadari.agent.limits import USUAL, Limits
+from sadari.errors import ConfigError
 
 
 class AgentConfig(BaseModel, frozen=True, extra="forbid"):
@@ -12,6 +15,26 @@ class AgentConfig(BaseModel, frozen=True, extra="forbid"):
 
     limits: Limits = Field(default=USUAL, description="How much one question, and one user on one day, may use.")
     four_eyes: bool = Field(default=False, description="Whether nobody may approve what he asked for himself.")
+
+
+def agent_config(written: Mapping[str, Any]) -> AgentConfig:
+    """What stands under `agent:` in a task file.
+
+    Raises:
+        ConfigError: If an option is not known or does not fit; names it.
+    """
+    try:
+        return AgentConfig.model_validate(written)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_fault(fault) for fault in error.errors())) from error
+
+
+def _fault(fault: Mapping[str, Any]) -> str:
+    place = ".".join(("agent", *map(str, fault["loc"])))
+    if fault["type"] == "extra_forbidden":
+        near = get_close_matches(str(fault["loc"][-1]), [*AgentConfig.model_fields, *Limits.model_fields], n=1)
+        return f"{place} is no known option.{f' Did you mean `{near[0]}`?' if near else ''}"
+    return f"{place}: {fault['msg'][0].lower()}{fault['msg'][1:]}, but is {str(fault['input'])[:80]!r}."
 
 
 class Toolbox(BaseModel, frozen=True, extra="forbid"):

@@ -21,6 +21,7 @@ from sadari.measure.scorers import (
     SqlScorer,
     TextScorer,
     ToolCallScorer,
+    WholeTaskScorer,
     accepted_texts,
 )
 from sadari.types import Example, Model, Scorer
@@ -43,6 +44,7 @@ SCORER_NAMES = (
     "rouge",
     "json",
     "tool_call",
+    "task",
     "sql",
     "facts",
     "judge",
@@ -128,6 +130,7 @@ def choose_scorer(
         "rouge": RougeScorer,
         "json": lambda: JsonScorer(_schema(settings, folder)),
         "tool_call": ToolCallScorer,
+        "task": WholeTaskScorer,
         "sql": lambda: _sql(settings, folder),
         "facts": lambda: FactsScorer(language),
     }

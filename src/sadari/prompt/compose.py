@@ -5,6 +5,7 @@ Training renders rows through the same function, so what is trained is served.
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import count, islice, product
 from string import ascii_letters
 from typing import Literal
@@ -36,26 +37,26 @@ def compose(
 
     Args:
         prompt: Instruction, label list and reasoning switch.
-        conversation: The user's messages, ending in the one to answer.
+        conversation: What was said, ending in what is to be answered: a question, or the results of calls that were made for it.
         passages: Retrieved chunks, best first, numbered from 1.
         marks: Where answers name sentences: a mark for each passage, which then is one sentence, on one line with its title.
         similar: Retrieved training examples, best first; written as a list, the best one nearest the question.
         shots: Few-shot examples, best first; shown as earlier turns, the best one last.
         place: Whether passages stand above the question, or at the end of the system text.
     """
-    asked = conversation[-1].content if conversation else ""
+    at = max((i for i, m in enumerate(conversation) if m.role == "user"), default=len(conversation) - 1)
+    asked = conversation[at].content if conversation else ""
     language = language_of(asked)
     documents = _documents(passages, marks, language)
     above = documents if place == "question" else ""
     messages = [m for m in (_system_message(prompt, conversation, documents if place == "system" else ""),) if m.content]
     for shot in reversed(shots):
         messages += [Message("user", shot.question, weight=0.0), Message("assistant", shot.target.content, weight=0.0)]
-    messages += [m for m in conversation[:-1] if m.role != "system"]
-    if conversation:
-        last = conversation[-1]
-        messages.append(
-            Message(last.role, _framed(asked, above, similar, language), last.weight, last.tool_calls, last.tool_call_id)
-        )
+    for i, turn in enumerate(conversation):
+        if i == at:
+            messages.append(replace(turn, content=_framed(asked, above, similar, language)))
+        elif turn.role != "system":
+            messages.append(turn)
     return tuple(messages)
 
 

@@ -143,7 +143,19 @@ class ScoreConfig(_Options):
     """How an answer is judged."""
 
     by: Literal[
-        "auto", "label", "number", "short_answer", "short_answer_f1", "text", "rouge", "json", "tool_call", "sql", "facts", "judge"
+        "auto",
+        "label",
+        "number",
+        "short_answer",
+        "short_answer_f1",
+        "text",
+        "rouge",
+        "json",
+        "tool_call",
+        "task",
+        "sql",
+        "facts",
+        "judge",
     ] = Field(default="auto", description="The scorer; `auto` chooses by what the references are.")
     target: float | None = Field(
         default=None, gt=0, le=1, description="Mean score at which the climb stops; null climbs to the end."
@@ -370,6 +382,10 @@ class TaskConfig(_Options):
     )
     tools: tuple[ToolDeclaration, ...] = Field(
         default=(), description="Tools: names such as calculator, or entries such as {sql: data/shop.db}."
+    )
+    agent: dict[str, Any] = Field(
+        default_factory=dict,
+        description="How a system with tools acts: limits, policy, judge, filters, memory; see the page on agents.",
     )
     labels: tuple[str, ...] | None = Field(default=None, description="Labels of a label task; found from train if not given.")
     score: ScoreConfig = Field(default_factory=ScoreConfig, description="How an answer is judged.")

@@ -14,6 +14,7 @@ from sadari.measure.scorers.short_answer import ShortAnswerF1Scorer, ShortAnswer
 from sadari.measure.scorers.sql import SqlScorer
 from sadari.measure.scorers.text import TextScorer, chrf
 from sadari.measure.scorers.tool_call import ToolCallScorer, accepted_calls
+from sadari.measure.scorers.whole_task import WholeTaskScorer
 
 __all__ = [
     "AnswerSchema",
@@ -28,6 +29,7 @@ __all__ = [
     "SqlScorer",
     "TextScorer",
     "ToolCallScorer",
+    "WholeTaskScorer",
     "accepted_calls",
     "accepted_texts",
     "chrf",

@@ -143,7 +143,8 @@ def open_mcp(options: McpOptions, place: Place) -> list[Tool]:
             )
         if known.origin != launch.origin:
             raise ConfigError(
-                f"tools: mcp: `{launch.name}` was pinned as {known.origin}, but is {launch.origin} now. Review and pin it again: `sadari tools trust`."
+                f"tools: mcp: `{launch.name}` was pinned as {known.origin}, but is {launch.origin} now. Review "
+                "and pin it again: `sadari tools trust`."
             )
         connection = Connection(launch, options.start_timeout_s)
         tools += [McpTool(one, connection, _traits(one, launch.name, options)) for one in known.tools]

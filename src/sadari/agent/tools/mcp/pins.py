@@ -76,12 +76,13 @@ def read_pins(folder: Path) -> dict[str, Pinned]:
     try:
         pins = read_json(path, dict[str, Pinned])
     except RunError as error:
-        raise ConfigError(f"{PINS_FILE} cannot be read as pins. Delete it, then review and pin the tools again: `sadari tools trust`.") from error
+        raise ConfigError(f"{PINS_FILE} cannot be read as pins. Delete it, then say `sadari tools trust` again.") from error
     for server, pinned in pins.items():
         for one in pinned.tools:
             if make_pin(one.name, one.description, one.parameters).sha256 != one.sha256:
                 raise ConfigError(
-                    f"{PINS_FILE}: the words of `{one.name}` of `{server}` are not what was approved. Review and pin it again: `sadari tools trust`."
+                    f"{PINS_FILE}: the words of `{one.name}` of `{server}` are not what was approved. Review and pin it again: "
+                    "`sadari tools trust`."
                 )
     return pins
 
