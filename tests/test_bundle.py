@@ -80,3 +80,33 @@ def test_the_digest_follows_the_content_and_not_the_place(system: System, tmp_pa
     (tmp_path / "b" / "adapter" / "weights.bin").write_bytes(b"other")
     assert digest(load_bundle(tmp_path / "b")) != digest(first)
     assert digest(first.with_(prompt=Prompt("다른 지시"))) != digest(first)
+
+
+def test_a_search_that_was_trained_travels_with_its_bundle(tmp_path: Path) -> None:
+    for part in ("embedder", "reranker"):
+        (tmp_path / "work" / part).mkdir(parents=True)
+        (tmp_path / "work" / part / "weights.bin").write_bytes(part.encode())
+    retrieval = Retrieval(embedder=str(tmp_path / "work/embedder"), reranker=str(tmp_path / "work/reranker"))
+    system = System("mini", retrieval=retrieval)
+    save_bundle(system, tmp_path / "best")
+    hashed = digest(system)
+    shutil.rmtree(tmp_path / "work")
+    shutil.move(tmp_path / "best", tmp_path / "elsewhere")
+    moved = load_bundle(tmp_path / "elsewhere")
+    assert moved.retrieval is not None
+    assert (Path(moved.retrieval.embedder) / "weights.bin").read_bytes() == b"embedder"
+    assert (Path(moved.retrieval.reranker) / "weights.bin").read_bytes() == b"reranker"
+    assert digest(moved) == hashed
+    (tmp_path / "elsewhere/reranker/weights.bin").write_bytes(b"changed")
+    assert digest(moved) != hashed
+    shutil.rmtree(tmp_path / "elsewhere/embedder")
+    with pytest.raises(RunError, match="elsewhere/embedder is missing"):
+        load_bundle(tmp_path / "elsewhere")
+
+
+def test_what_comes_with_sadari_stays_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "learned").mkdir()  # whatever else is called so
+    system = System("mini", retrieval=Retrieval(embedder="bundled", reranker="learned"))
+    save_bundle(system, tmp_path / "best")
+    assert load_bundle(tmp_path / "best") == system

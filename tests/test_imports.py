@@ -24,6 +24,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "bundle": BASE,
     "looks": BASE,
     "answer": BASE | {"prompt", "retrieve", "task"},
+    "adapters": BASE | {"agent", "model", "acting", "answer", "retrieve"},
     "agent": BASE | {"model", "retrieve", "egress"},
     "train": BASE | {"model", "answer"},
     "rungs": BASE | {"model", "answer", "train", "prompt", "retrieve", "measure"},

@@ -97,7 +97,11 @@ def test_reasoning_is_asked_for_in_the_system_text() -> None:
 
 
 def test_passages_stand_above_the_question_when_calls_were_made_for_it() -> None:
-    said = (Message("user", "얼마예요?"), Message("assistant", "", tool_calls=(ToolCall("price", {}, "1"),)), Message("tool", "5원"))
+    said = (
+        Message("user", "얼마예요?"),
+        Message("assistant", "", tool_calls=(ToolCall("price", {}, "1"),)),
+        Message("tool", "5원"),
+    )
     shown = compose(Prompt("goal"), said, passages=[Chunk("a.md", "가격", 0, 4, "가격표")])
     assert [m.role for m in shown] == ["system", "user", "assistant", "tool"]
     assert "가격표" in shown[1].content

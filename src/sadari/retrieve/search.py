@@ -14,8 +14,8 @@ from sadari.retrieve.terms import Terms, chunk_terms, query_terms
 from sadari.types import EVERYONE, Chunk, Found, Reader
 
 DEPTH = 50
-"""Chunks taken from each ranking before they are fused, and chunks that are reranked. Of 885 training questions of ko-wiki-qa, 97.5 %
-have their answer there; among 30 there are 96.3 %, and after reranking 90.3 % instead of 91.1 % have it among the first five."""
+"""Chunks taken from each ranking before they are fused, and chunks that are reranked. Of 885 training questions of ko-wiki-qa
+97.6 % have their answer there, 96.5 % among 30; reranked, 91 % have it among the first five, of 30 it would be 90 %."""
 
 RANK_OFFSET = 60
 """Of reciprocal ranks: the higher, the less the first places count."""
