@@ -14,11 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from sadari.agent.approval import approve, pending
-from sadari.agent.config import Toolbox
+from sadari.agent.config import AgentConfig, Toolbox
+from sadari.agent.filters import open_filters
+from sadari.agent.judge import Judge, JudgeOptions, check_descriptions
 from sadari.agent.log import Log
 from sadari.agent.log.event import canonical
 from sadari.agent.loop import Agent, Loop, Reply
+from sadari.agent.policy import LogHistory, Policy, check
 from sadari.agent.tools import close_tools, open_tools
+from sadari.agent.tools.mcp import McpTool
 from sadari.agent.tools.place import Place
 from sadari.answer import Answerer, Engine
 from sadari.bundle import digest
@@ -43,27 +47,32 @@ class SystemResponder:
         yield Reply(answer, is_tainted=self._answerer.system.retrieval is not None)
 
 
-def open_agent(answerer: Answerer) -> Agent:
-    """The agent that a system is, its tools opened; `close_tools(agent.tools)` lets go of what they hold.
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """A system with its tools open, before it is put on a log.
 
-    Raises:
-        ConfigError: If a tool cannot be opened.
+    Args:
+        judge: The model that is asked about calls; None leaves the fixed rules.
     """
-    toolbox = _read_toolbox(answerer.system.toolbox)
-    return Agent(SystemResponder(answerer), tuple(tools_of(toolbox)), limits=toolbox.agent.limits)
 
+    responder: SystemResponder
+    tools: tuple[Tool, ...]
+    config: AgentConfig
+    judge: Model | None = None
 
-def tools_of(toolbox: Toolbox) -> list[Tool]:
-    """The tools of a toolbox, opened.
+    def on(self, log: Log) -> Agent:
+        """The agent, whose policy counts what `log` holds.
 
-    Raises:
-        ConfigError: If one cannot be opened.
-    """
-    return open_tools(toolbox.tools, Place(Path(toolbox.folder), os.environ, "en" if toolbox.language == "en" else "ko"))
-
-
-def _read_toolbox(path: Path | None) -> Toolbox:
-    return Toolbox(folder=".") if path is None else read_json(path, Toolbox)
+        Raises:
+            ConfigError: If a rule names a tool or an argument that is not there.
+        """
+        check(self.config.policy, self.tools)
+        check_descriptions(self.tools)
+        strangers = [tool.spec.name for tool in self.tools if isinstance(tool, McpTool)]
+        policy = Policy(self.config.policy, LogHistory(log), strangers=strangers)
+        guards = (policy, Judge(self.judge, self.config.judge or JudgeOptions()))
+        filters = open_filters(self.config.filters, os.environ)
+        return Agent(self.responder, self.tools, guards, tuple(filters), self.config.limits)
 
 
 class ActingEngine(Engine):
@@ -73,14 +82,26 @@ class ActingEngine(Engine):
         super().__init__(load)
         self._opened: dict[Path, tuple[Tool, ...]] = {}
 
+    def acting(self, system: System) -> Acting:
+        """The system with its tools open; `close` lets go of what they hold.
+
+        Raises:
+            ConfigError: If a tool cannot be opened.
+        """
+        config = _read_toolbox(system.toolbox).agent
+        judge = None
+        if config.judge is not None:
+            judged_by = System(config.judge.model, base_url=config.judge.base_url) if config.judge.model else system
+            judge = self.model(judged_by)
+        return Acting(SystemResponder(self.answerer(system)), self.tools(system.toolbox), config, judge)
+
     def answer(self, system: System, examples: Sequence[Example]) -> tuple[list[Answer], float]:
         """Answers, and the wall seconds they took, the loading of the model and the opening of tools not counted."""
         if system.toolbox is None:
             return super().answer(system, examples)
-        limits = _read_toolbox(system.toolbox).agent.limits
-        agent = Agent(SystemResponder(self.answerer(system)), self.tools(system.toolbox), limits=limits)
+        acting = self.acting(system)
         started = time.perf_counter()
-        answers = rehearse(agent, examples)
+        answers = rehearse(acting, examples)
         return answers, time.perf_counter() - started
 
     def tools(self, toolbox: Path | None) -> tuple[Tool, ...]:
@@ -92,7 +113,9 @@ class ActingEngine(Engine):
         if toolbox is None:
             return ()
         if toolbox not in self._opened:
-            self._opened[toolbox] = tuple(tools_of(_read_toolbox(toolbox)))
+            box = _read_toolbox(toolbox)
+            place = Place(Path(box.folder), os.environ, "en" if box.language == "en" else "ko")
+            self._opened[toolbox] = tuple(open_tools(box.tools, place))
         return self._opened[toolbox]
 
     def close(self) -> None:
@@ -102,17 +125,22 @@ class ActingEngine(Engine):
         self._opened.clear()
 
 
-def rehearse(agent: Agent, examples: Sequence[Example]) -> list[Answer]:
-    """What an agent does for each example, from its last question on: its answer, with all the calls that it made."""
+def _read_toolbox(path: Path | None) -> Toolbox:
+    return Toolbox(folder=".") if path is None else read_json(path, Toolbox)
+
+
+def rehearse(acting: Acting, examples: Sequence[Example]) -> list[Answer]:
+    """What a system does for each example, from its last question on: its answer, with all the calls that it made."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(lambda example: _rehearse(agent, example), examples))
+        return list(pool.map(lambda example: _rehearse(acting, example), examples))
 
 
-def _rehearse(agent: Agent, example: Example) -> Answer:
+def _rehearse(acting: Acting, example: Example) -> Answer:
     before, question = opening(example)
-    tools = tuple(Rehearsed(tool, recorded(example)) for tool in agent.tools)
+    tools = tuple(Rehearsed(tool, recorded(example)) for tool in acting.tools)
     log = Log("")
-    loop = Loop(replace(agent, tools=tools), log)
+    agent = replace(acting.on(log), tools=tools)
+    loop = Loop(agent, log)
     started = time.perf_counter()
     try:
         run = loop.ask(question, Caller("rehearsal", language=_language(question)), said=before)

@@ -451,9 +451,14 @@ def _told(task: Task, options: ClimbOptions) -> dict[str, str]:
     return {name: text for name, text in told.items() if text} | {f"note {i}": note for i, note in enumerate(task.notes, 1)}
 
 
+def open_engine() -> ActingEngine:
+    """What answers and acts for systems on this machine."""
+    return ActingEngine(_load)
+
+
 def open_answerer(system: System) -> Answerer:
     """The system, loaded and ready to answer."""
-    return ActingEngine(_load).answerer(system)
+    return open_engine().answerer(system)
 
 
 def evaluate_system(system: System, task: Task, tell: Tell) -> Scorecard:

@@ -6,7 +6,10 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
+from sadari.agent.filters import FiltersConfig
+from sadari.agent.judge import JudgeOptions
 from sadari.agent.limits import USUAL, Limits
+from sadari.agent.policy import PolicyConfig
 from sadari.errors import ConfigError
 
 
@@ -14,6 +17,9 @@ class AgentConfig(BaseModel, frozen=True, extra="forbid"):
     """Settings of the agent that a system with tools is."""
 
     limits: Limits = Field(default=USUAL, description="How much one question, and one user on one day, may use.")
+    policy: PolicyConfig = Field(default=PolicyConfig(), description="Rules over calls: who may call what, when, how often.")
+    judge: JudgeOptions | None = Field(default=None, description="A model that is asked about calls and their results.")
+    filters: FiltersConfig = Field(default=FiltersConfig(), description="What an answer passes before it is told.")
     four_eyes: bool = Field(default=False, description="Whether nobody may approve what he asked for himself.")
 
 

@@ -1,6 +1,6 @@
 """Who is asked before a call is made, and after it: rules first, a judge model second; a person is always last."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -19,7 +19,8 @@ class Proposal:
     Args:
         messages: The conversation up to it, results of earlier calls among them.
         is_tainted: Whether the conversation holds text from outside, which may hold instructions.
-        made: How often each tool was called for this question.
+        made: How often each tool was called for this question, those of the same answer that stand before it among them.
+        given: What the user said, and what tools of others returned.
     """
 
     tool: Tool
@@ -28,6 +29,7 @@ class Proposal:
     messages: tuple[Message, ...] = ()
     is_tainted: bool = False
     made: Mapping[str, int] = field(default_factory=dict)
+    given: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +96,23 @@ def traits_ruling(proposal: Proposal) -> Ruling:
 
 
 def _addresses_made_up(proposal: Proposal) -> list[str]:
-    """Addresses among the arguments that neither the user nor a result holds word for word: the model put them together."""
-    given = "\n".join(message.content for message in proposal.messages if message.role in ("user", "tool"))
-    texts = [value for value in proposal.arguments.values() if isinstance(value, str)]
-    return [text for text in texts if text not in given]
+    """Texts among the arguments that neither the user nor a result from outside holds word for word: the model made them.
+
+    What was computed here, by a calculator or a program, gives nothing: it may have joined an address and a secret.
+    """
+    given = "\n".join(proposal.given)
+    return [text for text in _texts(proposal.arguments) if text not in given]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts(inner)
 
 
 def rule(proposal: Proposal, guards: Sequence[Guard]) -> tuple[Ruling, ...]:

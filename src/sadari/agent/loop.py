@@ -10,12 +10,14 @@ Not covered: what a tool does beside what it declares.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from sadari.agent.approval import fingerprint, is_over
+from sadari.agent.filters import Stream
 from sadari.agent.guard import Filter, Guard, Proposal, Ruling, rule, strictest
 from sadari.agent.limits import USUAL, Limits
 from sadari.agent.log import Draft, Event, Kind, Log, MovedOnError, Spent
@@ -100,11 +102,21 @@ class Loop:
 
     # --- from outside ------------------------------------------------------------------------------------------------
 
-    def ask(self, text: str, caller: Caller, run: str = "", *, said: Sequence[Message] = (), parent: str = "") -> str:
+    def ask(
+        self,
+        text: str,
+        caller: Caller,
+        run: str = "",
+        *,
+        attached: Sequence[str] = (),
+        said: Sequence[Message] = (),
+        parent: str = "",
+    ) -> str:
         """Log a question; its run. `advance` answers it.
 
         Args:
             run: The run that goes on; "" begins a new one.
+            attached: Texts that the user passes on and did not write: they may hold instructions.
             said: What was said before, in a new run.
             parent: The run on whose behalf this one is, which pays for it.
 
@@ -127,7 +139,8 @@ class Loop:
         if state.status not in ("idle", "cancelled"):
             raise DataError(f"{run} is {state.status}: it takes the next question when this one is answered or cancelled.")
         body = {
-            "text": text,
+            "text": "\n\n".join((text, *(without_template_signs(one) for one in attached))),
+            "is_tainted": bool(attached),
             "now": caller.now.isoformat(),
             "language": caller.language,
             "location": caller.location,
@@ -249,16 +262,20 @@ class _Work:
             return
         is_last = state.steps + 1 >= limits.steps or state.made >= limits.calls > 0
         reply: Reply | None = None
+        found = tuple(span for call in state.made_now() for span in call.citations)
+        stream = Stream(self.agent.filters, state.caller, state.messages, found)
         offered = () if is_last else [t.spec for t in self.agent.tools]
         for piece in self.agent.responder.reply(state.messages, offered, state.caller):
             if isinstance(piece, Reply):
                 reply = piece
-            elif not self.agent.filters:  # what is not looked at yet is not told
+            elif not self.agent.filters:
                 yield piece
+            elif text := stream.feed(piece.text):  # what was not looked at is not told
+                yield Delta(text)
         assert reply is not None, "a responder ends with its whole reply"
-        yield from self._log_reply(reply, is_last=is_last)
+        yield from self._log_reply(reply, stream, is_last=is_last)
 
-    def _log_reply(self, reply: Reply, *, is_last: bool) -> Iterator[Event]:
+    def _log_reply(self, reply: Reply, stream: Stream, *, is_last: bool) -> Iterator[Event | Delta]:
         answer, step = reply.answer, self.state.steps + 1
         used = (answer.usage.prompt_tokens, answer.usage.completion_tokens)
         number = sum(isinstance(t, Step) for t in self.state.turns) + 1
@@ -278,13 +295,19 @@ class _Work:
         elif not calls:
             drafts.append(self._final(answer))
         yield from self.write(drafts, spent=Spent(sum(used), 0, reply.money), sync=not calls)
+        if stream.told and (rest := stream.end(str(drafts[-1].body.get("text", "")))):
+            yield Delta(rest)
 
     def _final(self, answer: Answer) -> Draft:
         findings: list[str] = []
         found = [span for call in self.state.made_now() for span in call.citations]
         answer = replace(answer, citations=tuple(dict.fromkeys((*answer.citations, *found))))
         for check in self.agent.filters:
-            checked = check.check(answer, self.state.caller, self.state.messages)
+            try:
+                checked = check.check(answer, self.state.caller, self.state.messages)
+            except Exception as error:  # what could not be looked at is not told
+                why = f"{type(check).__name__} failed: {type(error).__name__}"
+                return Draft("run.failed", {"text": say("failed", self.language), "reason": why})
             answer, findings = checked.answer, [*findings, *checked.findings]
         citations = [asdict(span) for span in answer.citations]
         body = {"text": answer.text, "citations": citations, "abstained": answer.abstained, "findings": findings}
@@ -315,10 +338,7 @@ class _Work:
             assert refused is not None
             yield from self.write([refused])
             return
-        made: dict[str, int] = {}
-        for earlier in self.state.made_now():
-            made[earlier.name] = made.get(earlier.name, 0) + (earlier.attempts > 0)
-        proposal = Proposal(tool, call.arguments, self.state.caller, self.state.messages, self.state.is_tainted, made)
+        proposal = self._proposal(call, tool)
         rulings = rule(proposal, self.agent.guards)
         counts = strictest(rulings)
         told = Draft("call.ruled", {"id": call.id, "rulings": [asdict(r) for r in rulings]})
@@ -331,6 +351,14 @@ class _Work:
         else:
             allowed = {"id": call.id, "by": counts.by, "fingerprint": fingerprint(tool.spec, call, self.state)}
             yield from self.write([told, Draft("call.approved", allowed)])
+
+    def _proposal(self, call: CallState, tool: Tool) -> Proposal:
+        state, made = self.state, Counter[str]()
+        for earlier in state.made_now():
+            made[earlier.name] += earlier.attempts > 0 or earlier.status in ("waiting", "approved")
+        said = [turn.content for turn in state.turns if isinstance(turn, Message) and turn.role == "user"]
+        given = (*said, *(c.text for c in state.calls.values() if not c.is_trusted))
+        return Proposal(tool, call.arguments, state.caller, state.messages, state.is_tainted, made, given)
 
     def _refusal(self, call: CallState) -> Draft | None:
         """What needs nobody's judgement: an unknown tool, wrong arguments, no calls left, a call that was just made."""
@@ -398,14 +426,15 @@ class _Work:
             kind = "call.succeeded"
             citations = [asdict(span) for span in made.outcome.citations]
             body |= {"data": _plain(made.outcome.data), "citations": citations}
-            body |= self._reviewed(call, tool, made)
         elif made.reason:
             body["reason"] = made.reason
+        if made.end != "unknown":
+            body |= self._reviewed(call, tool, made)
         has_effect = tool.traits.effect != "read"
         return self.write([Draft(kind, body)], spent=Spent(calls=1), sync=has_effect, whatever=True)
 
     def _reviewed(self, call: CallState, tool: Tool, made: Made) -> Mapping[str, Any]:
-        proposal = Proposal(tool, call.arguments, self.state.caller, self.state.messages, self.state.is_tainted)
+        proposal = self._proposal(call, tool)
         for guard in self.agent.guards:
             try:
                 ruling = guard.after(proposal, made.outcome)

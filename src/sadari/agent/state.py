@@ -159,7 +159,8 @@ def _asked(state: RunState, body: Mapping[str, Any]) -> RunState:
     )
     turns = (*state.turns, Message("user", body["text"]))
     unused = replace(state, steps=0, usage=Usage(), money=0.0, made=0, answer=None)
-    return replace(unused, turns=turns, caller=caller, status="running")
+    is_tainted = state.is_tainted or body.get("is_tainted", False)
+    return replace(unused, turns=turns, caller=caller, status="running", is_tainted=is_tainted)
 
 
 def _spoke(state: RunState, body: Mapping[str, Any]) -> RunState:

@@ -24,17 +24,16 @@ Ask = Callable[[str], str]
 @contextmanager
 def opened_loop(what: str, system: System) -> "Iterator[Loop]":
     """The agent of a system, on the log of its task; its tools are closed at the end."""
-    from sadari.acting import open_agent
     from sadari.agent.log import Log
     from sadari.agent.loop import Loop
-    from sadari.agent.tools import close_tools
-    from sadari.run import open_answerer
+    from sadari.run import open_engine
 
-    agent = open_agent(open_answerer(system))
+    engine, log = open_engine(), Log(log_of(what))
     try:
-        yield Loop(agent, Log(log_of(what)))
+        yield Loop(engine.acting(system).on(log), log)
     finally:
-        close_tools(agent.tools)
+        engine.close()
+        log.close()
 
 
 def converse(loop: "Loop", run: str, text: str, ask: Ask | None) -> tuple[str, Answer | None]:

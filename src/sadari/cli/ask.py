@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from sadari.cli.show import answer_json, print_answer, print_json
-from sadari.cli.what import system_of
+from sadari.cli.what import system_of, with_index
 from sadari.errors import ModelError, ToolRefusedError
 from sadari.types import Answer, System
 
@@ -13,12 +13,16 @@ from sadari.types import Answer, System
 def ask(
     what: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle, a run, or a task folder with a finished climb.")],
     text: Annotated[str, typer.Argument(help="The question.")],
+    index: Annotated[
+        str | None,
+        typer.Option(help="Look up in this index (as `sadari index --store` names it) in place of the bundle's documents."),
+    ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print answer, citations, tool calls and usage as one JSON document.")
     ] = False,
 ) -> None:
     """Ask a system one question; the sources it cites stand under the answer."""
-    system = system_of(what)
+    system = with_index(system_of(what), index)
     if system.toolbox is not None:
         answer = _act(what, system, text)
     else:

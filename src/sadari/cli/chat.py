@@ -5,12 +5,16 @@ from typing import Annotated
 import typer
 
 from sadari.cli.show import answer_json, errors, print_answer, print_json
-from sadari.cli.what import system_of
+from sadari.cli.what import system_of, with_index
 from sadari.types import Example, Message, System
 
 
 def chat(
     what: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle, a run, or a task folder with a finished climb.")],
+    index: Annotated[
+        str | None,
+        typer.Option(help="Look up in this index (as `sadari index --store` names it) in place of the bundle's documents."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the whole conversation as one JSON document at the end.")] = False,
     run: Annotated[str, typer.Option(help="Of a system with tools: the run that goes on, as `sadari log list` names it.")] = "",
 ) -> None:
@@ -18,7 +22,7 @@ def chat(
 
     A system with tools asks before it changes anything, and everything it does is in `sadari log`.
     """
-    system = system_of(what)
+    system = with_index(system_of(what), index)
     if system.toolbox is not None:
         _act(what, system, run, json=json)
         return

@@ -38,6 +38,19 @@ def system_of(what: str) -> System:
     return System(model=what)
 
 
+def with_index(system: System, index: str | None) -> System:
+    """The system looking up in an index, if one is given.
+
+    Raises:
+        ConfigError: If it looks up no documents.
+    """
+    if index is None:
+        return system
+    if system.retrieval is None or system.retrieval.source != "documents":
+        raise ConfigError("--index: this system looks up no documents. Climb with `documents:` and the rung `retrieval` first.")
+    return system.with_(index=index if "://" in index else str(Path(index).resolve()))
+
+
 def scorecard_of(what: str, task: "Task | None", tell: Callable[[str], None]) -> tuple[Scorecard, str | None]:
     """The scores that `what` holds (a file of `sadari eval --json`, the winner of a finished climb), else measured now.
 
