@@ -25,6 +25,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "looks": BASE,
     "answer": BASE | {"prompt", "retrieve", "task"},
     "adapters": BASE | {"agent", "model", "acting", "answer", "retrieve"},
+    "serve": BASE | {"agent", "acting", "answer", "model", "retrieve", "run", "bundle"},
     "agent": BASE | {"model", "retrieve", "egress"},
     "train": BASE | {"model", "answer"},
     "rungs": BASE | {"model", "answer", "train", "prompt", "retrieve", "measure"},

@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from sadari.agent.approval import approve, pending
-from sadari.agent.config import AgentConfig, Toolbox
+from sadari.agent.config import Toolbox
 from sadari.agent.filters import open_filters
 from sadari.agent.judge import Judge, JudgeOptions, check_descriptions
 from sadari.agent.log import Log
 from sadari.agent.log.event import canonical
-from sadari.agent.loop import Agent, Loop, Reply
+from sadari.agent.loop import Agent, Loop, Reply, Responder
+from sadari.agent.memory import Memory, Remembering, memory_tools
 from sadari.agent.policy import LogHistory, Policy, check
+from sadari.agent.team import SpecialistConfig, calls_below, open_team
 from sadari.agent.tools import close_tools, open_tools
 from sadari.agent.tools.mcp import McpTool
 from sadari.agent.tools.place import Place
@@ -43,8 +45,13 @@ class SystemResponder:
     def reply(self, messages: Sequence[Message], tools: Sequence[ToolSpec], caller: Caller) -> Iterator[Delta | Reply]:
         """Its answer, with the passages that it was shown searched as the caller may."""
         example = Example("turn", tuple(messages), tools=tuple(tools))
-        (answer,) = self._answerer.answer([example])
-        yield Reply(answer, is_tainted=self._answerer.system.retrieval is not None)
+        looks_up = self._answerer.system.retrieval is not None
+        for piece in self._answerer.stream(example, caller.reader, may_call=bool(tools)):
+            yield Reply(piece, is_tainted=looks_up) if isinstance(piece, Answer) else piece
+
+
+Speak = Callable[[SpecialistConfig], Responder]
+Through = Callable[[Tool], Tool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,27 +59,41 @@ class Acting:
     """A system with its tools open, before it is put on a log.
 
     Args:
+        model: What it speaks with.
         judge: The model that is asked about calls; None leaves the fixed rules.
+        speak: Makes what speaks for a specialist of its team.
     """
 
-    responder: SystemResponder
+    responder: Responder
     tools: tuple[Tool, ...]
-    config: AgentConfig
-    judge: Model | None = None
+    box: Toolbox
+    model: Model
+    judge: Model | None
+    speak: Speak
 
-    def on(self, log: Log) -> Agent:
-        """The agent, whose policy counts what `log` holds.
+    def on(self, log: Log, through: Through = lambda tool: tool) -> Agent:
+        """The agent, whose policy counts what `log` holds, and which remembers in the same database.
+
+        Args:
+            through: What every tool is put through.
 
         Raises:
-            ConfigError: If a rule names a tool or an argument that is not there.
+            ConfigError: If a rule or a specialist names a tool or an argument that is not there.
         """
-        check(self.config.policy, self.tools)
+        config, language = self.box.agent, self.box.language
         check_descriptions(self.tools)
         strangers = [tool.spec.name for tool in self.tools if isinstance(tool, McpTool)]
-        policy = Policy(self.config.policy, LogHistory(log), strangers=strangers)
-        guards = (policy, Judge(self.judge, self.config.judge or JudgeOptions()))
-        filters = open_filters(self.config.filters, os.environ)
-        return Agent(self.responder, self.tools, guards, tuple(filters), self.config.limits)
+        policy = Policy(config.policy, LogHistory(log), strangers=strangers)
+        guards = (policy, Judge(self.judge, config.judge or JudgeOptions()))
+        filters = tuple(open_filters(config.filters, os.environ))
+        responder, tools = self.responder, tuple(through(tool) for tool in self.tools)
+        if config.memory is not None:
+            memory = Memory(log.url, config.memory)
+            tools = (*tools, *memory_tools(memory, log, language))
+            responder = Remembering(responder, memory, self.model.count_tokens, self.model)
+        own = open_team(config.team, tools, self.speak, watched=(guards, filters), limits=config.limits, language=language)
+        check(config.policy, [*tools, *(tool for tool in own if tool not in tools)])
+        return Agent(responder, own, guards, filters, config.limits)
 
 
 class ActingEngine(Engine):
@@ -88,12 +109,18 @@ class ActingEngine(Engine):
         Raises:
             ConfigError: If a tool cannot be opened.
         """
-        config = _read_toolbox(system.toolbox).agent
-        judge = None
-        if config.judge is not None:
-            judged_by = System(config.judge.model, base_url=config.judge.base_url) if config.judge.model else system
-            judge = self.model(judged_by)
-        return Acting(SystemResponder(self.answerer(system)), self.tools(system.toolbox), config, judge)
+        box, answerer = _read_toolbox(system.toolbox), self.answerer(system)
+        asked = box.agent.judge
+        judged_by = System(asked.model, base_url=asked.base_url) if asked is not None and asked.model else system
+        judge = None if asked is None else self.model(judged_by)
+
+        def speak(specialist: SpecialistConfig) -> Responder:
+            prompt = replace(system.prompt, instruction=specialist.goal)
+            spoken_by = system.with_(prompt=prompt)
+            return SystemResponder(self.answerer(spoken_by.with_(model=specialist.model) if specialist.model else spoken_by))
+
+        tools = self.tools(system.toolbox)
+        return Acting(SystemResponder(answerer), tools, box, answerer.model, judge, speak)
 
     def answer(self, system: System, examples: Sequence[Example]) -> tuple[list[Answer], float]:
         """Answers, and the wall seconds they took, the loading of the model and the opening of tools not counted."""
@@ -114,7 +141,7 @@ class ActingEngine(Engine):
             return ()
         if toolbox not in self._opened:
             box = _read_toolbox(toolbox)
-            place = Place(Path(box.folder), os.environ, "en" if box.language == "en" else "ko")
+            place = Place(Path(box.folder), os.environ, box.language)
             self._opened[toolbox] = tuple(open_tools(box.tools, place))
         return self._opened[toolbox]
 
@@ -137,9 +164,8 @@ def rehearse(acting: Acting, examples: Sequence[Example]) -> list[Answer]:
 
 def _rehearse(acting: Acting, example: Example) -> Answer:
     before, question = opening(example)
-    tools = tuple(Rehearsed(tool, recorded(example)) for tool in acting.tools)
-    log = Log("")
-    agent = replace(acting.on(log), tools=tools)
+    results, log = recorded(example), Log("")
+    agent = acting.on(log, lambda tool: Rehearsed(tool, results))
     loop = Loop(agent, log)
     started = time.perf_counter()
     try:
@@ -148,13 +174,13 @@ def _rehearse(acting: Acting, example: Example) -> Answer:
             for _piece in loop.advance(run):
                 pass
             for asked in pending(log, _now(), run=run):
-                approve(log, run, asked.call, asked.fingerprint, "rehearsal", now=_now())
+                approve(log, asked.run, asked.call, asked.fingerprint, "rehearsal", now=_now())
             if not loop.state(run).open_calls:
                 break
         state = loop.state(run)
+        calls = tuple(ToolCall(c.name, c.arguments, c.id) for c in calls_below(log, state) if c.attempts)
     finally:
         log.close()
-    calls = tuple(ToolCall(c.name, c.arguments, c.id) for c in state.made_now() if c.attempts)
     answer = state.answer or Answer("", error="the agent came to no answer")
     return replace(answer, tool_calls=calls, latency_s=time.perf_counter() - started)
 

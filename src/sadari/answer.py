@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
@@ -24,6 +24,7 @@ from sadari.types import (
     Answer,
     Chunk,
     Constraint,
+    Delta,
     Example,
     Generation,
     JsonSchema,
@@ -32,6 +33,7 @@ from sadari.types import (
     OneOf,
     Reader,
     Request,
+    StreamingModel,
     System,
     ToolSpec,
 )
@@ -131,14 +133,47 @@ class Answerer:
         generations = iter(self.model.generate([p.request for p in asked]) if asked else [])
         return [self._read(p, None if p.settled is not None else next(generations)) for p in prepared]
 
+    def stream(self, example: Example, reader: Reader | None = None, *, may_call: bool = True) -> Iterator[Delta | Answer]:
+        """The answer piece by piece, the whole of it last.
+
+        Text is told while it is written only where nothing is done to it afterwards: quotes, labels, JSON and reasoning come whole.
+
+        Args:
+            reader: Who asks; None for the one that this answerer was made for.
+            may_call: Whether tools are offered.
+        """
+        prepared = self.prepare(example, reader=reader)
+        request = prepared.request
+        if not may_call:
+            request = replace(request, tools=())
+        elif request.tools and isinstance(request.constraint, JsonSchema):  # which leaves no room for a call
+            request = replace(request, constraint=None)
+        generation = None
+        if prepared.settled is None and isinstance(self.model, StreamingModel) and self._tells_as_written:
+            for piece in self.model.stream(request):
+                generation = piece.done or generation
+                if piece.text:
+                    yield Delta(piece.text)
+        elif prepared.settled is None:
+            (generation,) = self.model.generate([request])
+        answer, evidence = self._read(prepared, generation)
+        yield answer if evidence is None else self.settle(answer, evidence)
+
+    @property
+    def _tells_as_written(self) -> bool:
+        system = self.system
+        is_held = system.decoding.quote or system.decoding.choices or system.decoding.schema or system.prompt.chain_of_thought
+        return not is_held and (system.retrieval is None or (system.retrieval.unsupported == "keep" and not self._names_sources))
+
     def ask(self, text: str) -> Answer:
         """Answer one question."""
         return self.answer([Example("question", (Message("user", text),))])[0]
 
-    def prepare(self, example: Example, *, training: bool = False) -> Prepared:
+    def prepare(self, example: Example, *, training: bool = False, reader: Reader | None = None) -> Prepared:
         """The request for one example.
 
         Args:
+            reader: Who asks; None for the one that this answerer was made for.
             training: Leave the row itself, its group and its near-duplicates out of what is shown to the model, since they would
                 give the answer away. Of a long catalogue, show the tools that the answer to learn calls, found or not: nobody can
                 learn to call what is not shown.
@@ -146,7 +181,7 @@ class Answerer:
         system, question = self.system, example.question
         similar: list[Example] = []
         shots: list[Example] = []
-        put, coverage = _looked_up(system, self._library, question, self._reader)
+        put, coverage = _looked_up(system, self._library, question, reader or self._reader)
         if self._examples is not None:
             listed = system.retrieval.k if system.retrieval is not None and system.retrieval.source == "examples" else 0
             found = self._examples.similar(example, max(system.prompt.shots, listed), training)

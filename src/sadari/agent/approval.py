@@ -26,6 +26,7 @@ class Pending:
 
     Args:
         kind: "approval", or "unknown": it was begun, and nobody knows whether it took effect.
+        root: The run that goes on when it is decided: `run`, or the one on whose behalf that is.
         fingerprint: What the decision has to name.
         user: Who asked.
         question: What the user asked.
@@ -42,6 +43,7 @@ class Pending:
     question: str
     reason: str
     expires: str
+    root: str
 
 
 def fingerprint(spec: ToolSpec, call: CallState, state: RunState) -> str:
@@ -59,18 +61,32 @@ def fingerprint(spec: ToolSpec, call: CallState, state: RunState) -> str:
 
 
 def pending(log: Log, now: datetime, *, run: str | None = None) -> list[Pending]:
-    """The calls that wait for a person, oldest first; those whose time is over are left out."""
+    """The calls that wait for a person, oldest first; those whose time is over are left out.
+
+    Args:
+        run: Only those of this run, and of the specialists that it waits for.
+    """
     runs = [run] if run else [entry.run for status in ("waiting", "running") for entry in log.runs(status=status)]
     found: list[Pending] = []
     for name in reversed(runs):
         state = fold(log.events(name))
-        question = next((m.content for m in reversed(state.messages) if m.role == "user"), "")
+        root = _root(log, state)
+        question = next((m.content for m in reversed(root.messages) if m.role == "user"), "")
         for call in state.waiting:
-            if call.status == "unknown" or not is_over(call, now):
+            if call.status == "handed":
+                found += pending(log, now, run=call.run) if run else []  # else its run is among `runs`
+            elif call.status == "unknown" or not is_over(call, now):
                 kind = "approval" if call.status == "waiting" else "unknown"
                 what = (call.name, call.arguments, call.fingerprint, state.user, question, call.reason, call.expires)
-                found.append(Pending(name, call.id, kind, *what))
+                found.append(Pending(name, call.id, kind, *what, root.run))
     return found
+
+
+def _root(log: Log, state: RunState) -> RunState:
+    """The run that a user began, on whose behalf this one is."""
+    while state.parent:
+        state = fold(log.events(state.parent))
+    return state
 
 
 def approve(log: Log, run: str, call: str, bound_to: str, by: str, *, now: datetime, four_eyes: bool = False) -> None:

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
 from sadari.agent.filters import FiltersConfig
 from sadari.agent.judge import JudgeOptions
 from sadari.agent.limits import USUAL, Limits
+from sadari.agent.memory import MemoryOptions
 from sadari.agent.policy import PolicyConfig
+from sadari.agent.team import TeamConfig
 from sadari.errors import ConfigError
 
 
@@ -20,6 +22,8 @@ class AgentConfig(BaseModel, frozen=True, extra="forbid"):
     policy: PolicyConfig = Field(default=PolicyConfig(), description="Rules over calls: who may call what, when, how often.")
     judge: JudgeOptions | None = Field(default=None, description="A model that is asked about calls and their results.")
     filters: FiltersConfig = Field(default=FiltersConfig(), description="What an answer passes before it is told.")
+    memory: MemoryOptions | None = Field(default=None, description="How it remembers; nothing is kept if not given.")
+    team: TeamConfig = Field(default=TeamConfig({}), description="Specialists by name, which it asks as it calls tools.")
     four_eyes: bool = Field(default=False, description="Whether nobody may approve what he asked for himself.")
 
 
@@ -50,6 +54,6 @@ class Toolbox(BaseModel, frozen=True, extra="forbid"):
     """
 
     folder: str = Field(description="Relative paths in the declarations are meant from here.")
-    language: str = Field(default="ko", description="Of the task.")
+    language: Literal["ko", "en"] = Field(default="ko", description="Of the task.")
     tools: tuple[tuple[str, Any], ...] = Field(default=(), description="Kind and options of each declared tool.")
     agent: AgentConfig = Field(default=AgentConfig(), description="How the agent acts.")

@@ -1,7 +1,8 @@
 """The loop: plan, act, observe, over a log that says at every moment what was done and what is still open.
 
 A call goes proposed -> ruled -> waiting -> approved | denied | expired -> started (logged before the effect) -> succeeded | failed
-| unknown. What the log does not say did not happen, or is unknown, and a person is asked.
+| unknown; that of a specialist is handed while its run waits for a person. What the log does not say did not happen, or is unknown,
+and a person is asked.
 
 Covered: no call that changes something begins before it is on the disk that it does; after a crash at any point, calls are repeated
 only if their tool says that this does no harm; an approval that was given for other arguments, another agent or another schema is
@@ -19,6 +20,7 @@ from typing import Any, Protocol
 from sadari.agent.approval import fingerprint, is_over
 from sadari.agent.filters import Stream
 from sadari.agent.guard import Filter, Guard, Proposal, Ruling, rule, strictest
+from sadari.agent.handover import Delegate, Handover, Reported, run_of_call, what_is_left
 from sadari.agent.limits import USUAL, Limits
 from sadari.agent.log import Draft, Event, Kind, Log, MovedOnError, Spent
 from sadari.agent.log.event import canonical
@@ -131,14 +133,15 @@ class Loop:
             raise BudgetError(say("today", caller.language, limit=reached))
         if not run:
             before = [{"role": m.role, "content": m.content} for m in said]
-            body = {"user": caller.user, "agent": self._version, "messages": before}
-            run = self.log.start(caller.user, self._version, body, parent=parent)
+            run = self.log.start(
+                caller.user, self._version, {"user": caller.user, "agent": self._version, "messages": before}, parent=parent
+            )
         state = self.state(run)
         if state.user != caller.user:
             raise ToolRefusedError(f"{run}: there is no such run of {caller.user or 'this user'}.")
         if state.status not in ("idle", "cancelled"):
             raise DataError(f"{run} is {state.status}: it takes the next question when this one is answered or cancelled.")
-        body = {
+        body: dict[str, Any] = {
             "text": "\n\n".join((text, *(without_template_signs(one) for one in attached))),
             "is_tainted": bool(attached),
             "now": caller.now.isoformat(),
@@ -154,12 +157,17 @@ class Loop:
         return fold(self.log.events(run))
 
     def cancel(self, run: str, by: str) -> None:
-        """End the work on a run's question. A call under way is not interrupted, but its end is still logged."""
+        """End the work on a run's question, and on those of its specialists. A call under way is not interrupted, but its end is
+        still logged."""
         state = self.state(run)
+        for call in state.open_calls:
+            below = run_of_call(f"{run}/{call.id}")
+            if self.state(below).status in ("running", "waiting"):
+                self.cancel(below, by)
         denied = [
             Draft("call.denied", {"id": c.id, "by": by, "text": say("cancelled", state.caller.language)})
             for c in state.open_calls
-            if c.status in ("proposed", "waiting", "approved")
+            if c.status in ("proposed", "waiting", "approved", "handed")
         ]
         self.log.append(run, [*denied, Draft("run.cancelled", {"by": by})], sync=True)
 
@@ -329,7 +337,7 @@ class _Work:
                 yield from self.write([Draft("call.expired", {"id": call.id, "text": say("expired", self.language)})])
         yield from self._make_reads()
         for call in self.state.open_calls:
-            if call.status in ("approved", "started"):
+            if call.status in ("approved", "started") or (call.status == "handed" and self.agent.tool(call.name) is None):
                 yield from self._make_alone(call)
 
     def _rule(self, call: CallState) -> Iterator[Event]:
@@ -390,14 +398,24 @@ class _Work:
         return Draft("call.started", {"id": call.id, "attempt": call.attempts + 1})
 
     def _make_reads(self) -> Iterator[Event]:
-        """Calls that are started and may be repeated, among them those that a crash cut off."""
-        under_way = []
+        """Calls that are started and may be repeated, among them those that a crash cut off, or that were handed on."""
+        reads: list[tuple[CallState, Tool]] = []
         for call in self.state.open_calls:
             tool = self.agent.tool(call.name)
-            if call.status == "started" and tool is not None and tool.traits.effect == "read":
-                under_way.append((call, tool, Making(tool, call.arguments, self._caller(call))))
+            if call.status in ("started", "handed") and tool is not None and tool.traits.effect == "read":
+                reads.append((call, tool))
+        among = sum(isinstance(tool, Delegate) for _, tool in reads)
+        under_way = [(call, tool, self._begin(call, tool, among)) for call, tool in reads]
         for call, tool, making in under_way:
             yield from self._end(call, tool, making.wait())
+
+    def _begin(self, call: CallState, tool: Tool, among: int) -> Making:
+        """Begin a call; one of a specialist with its share of what is left for the question."""
+        if isinstance(tool, Delegate):
+            seconds = (self.clock() - self.began).total_seconds()
+            left = what_is_left(self.agent.limits, self.state, seconds, among)
+            tool = tool.within(Handover(self.log, self.state, left, self.clock))
+        return Making(tool, call.arguments, self._caller(call))
 
     def _make_alone(self, call: CallState) -> Iterator[Event]:
         tool = self.agent.tool(call.name)
@@ -415,8 +433,11 @@ class _Work:
         return replace(self.state.caller, key=f"{self.state.run}/{call.id}")
 
     def _end(self, call: CallState, tool: Tool, made: Made) -> list[Event]:
-        """Log how a call ended; a result that a guard does not trust is kept in the log and not shown."""
-        is_trusted = tool.traits.is_trusted
+        """Log how a call ended, or where it waits; a result that a guard does not trust is kept in the log and not shown."""
+        report = made.outcome if isinstance(made.outcome, Reported) else None
+        if report is not None and report.waits:
+            return [] if call.status == "handed" else self.write([Draft("call.handed", {"id": call.id, "run": report.run})])
+        is_trusted = tool.traits.is_trusted if report is None else report.is_trusted
         text = made.outcome.text if is_trusted else without_template_signs(made.outcome.text)
         body: dict[str, Any] = {"id": call.id, "text": text, "is_trusted": is_trusted}
         kind: Kind = "call.failed"
@@ -426,6 +447,9 @@ class _Work:
             kind = "call.succeeded"
             citations = [asdict(span) for span in made.outcome.citations]
             body |= {"data": _plain(made.outcome.data), "citations": citations}
+            if report is not None and report.run:
+                used = (report.usage.prompt_tokens, report.usage.completion_tokens)
+                body |= {"run": report.run, "used": {"usage": used, "money": report.money, "calls": report.calls}}
         elif made.reason:
             body["reason"] = made.reason
         if made.end != "unknown":

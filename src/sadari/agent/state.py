@@ -9,7 +9,9 @@ from typing import Any, Literal
 from sadari.agent.log import Event
 from sadari.types import Answer, Caller, Message, Reader, Span, ToolCall, Usage
 
-CallStatus = Literal["proposed", "refused", "waiting", "approved", "denied", "expired", "started", "succeeded", "failed", "unknown"]
+CallStatus = Literal[
+    "proposed", "refused", "waiting", "approved", "denied", "expired", "started", "handed", "succeeded", "failed", "unknown"
+]
 
 ENDED: frozenset[str] = frozenset({"refused", "denied", "expired", "succeeded", "failed"})
 """A call in one of these is over."""
@@ -29,6 +31,7 @@ class CallState:
         is_trusted: Whether its result cannot hold instructions.
         attempts: How often it was started.
         edited_to: The call that a person made of it.
+        run: The run that it is, if a specialist answers it.
     """
 
     id: str
@@ -43,6 +46,7 @@ class CallState:
     is_trusted: bool = True
     attempts: int = 0
     edited_to: str = ""
+    run: str = ""
 
     @property
     def has_ended(self) -> bool:
@@ -64,6 +68,7 @@ class RunState:
 
     Args:
         agent: Version of the agent that it is pinned to.
+        parent: The run of which this one is a call; "" if a user began it.
         status: As in `RunEntry`.
         turns: What was said, in order: messages, and answers of the model with calls.
         calls: All calls by id, in order.
@@ -88,6 +93,7 @@ class RunState:
     answer: Answer | None = None
     is_tainted: bool = False
     remembered: tuple[str, ...] = ()
+    parent: str = ""
 
     @property
     def tokens(self) -> int:
@@ -101,8 +107,8 @@ class RunState:
 
     @property
     def waiting(self) -> tuple[CallState, ...]:
-        """Calls that only a person moves on."""
-        return tuple(call for call in self.calls.values() if call.status in ("waiting", "unknown"))
+        """Calls that only a person moves on; those of a specialist wait as long as its run does."""
+        return tuple(call for call in self.calls.values() if call.status in ("waiting", "unknown", "handed"))
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -146,7 +152,8 @@ def fold(events: Iterable[Event], state: RunState | None = None) -> RunState:
 
 def _started(state: RunState, body: Mapping[str, Any]) -> RunState:
     said = tuple(Message(m["role"], m["content"]) for m in body.get("messages", ()))
-    return replace(state, user=body["user"], agent=body["agent"], turns=said)
+    parent = body.get("call", "").rpartition("/")[0]
+    return replace(state, user=body["user"], agent=body["agent"], turns=said, parent=parent)
 
 
 def _asked(state: RunState, body: Mapping[str, Any]) -> RunState:
@@ -214,10 +221,19 @@ def _started_call(state: RunState, body: Mapping[str, Any]) -> RunState:
 
 def _succeeded_call(state: RunState, body: Mapping[str, Any]) -> RunState:
     citations = tuple(Span(**span) for span in body.get("citations", ()))
-    call = replace(
-        state.calls[body["id"]], status="succeeded", text=body["text"], citations=citations, is_trusted=body["is_trusted"]
-    )
+    told = {"text": body["text"], "citations": citations, "is_trusted": body["is_trusted"], "run": body.get("run", "")}
+    call = replace(state.calls[body["id"]], status="succeeded", **told)
+    state = _used(state, body.get("used", _NOTHING))
     return replace(state, calls={**state.calls, call.id: call}, is_tainted=state.is_tainted or not call.is_trusted)
+
+
+def _used(state: RunState, used: Mapping[str, Any]) -> RunState:
+    """What a specialist used counts for the question that it was asked for."""
+    if not used:
+        return state
+    read, written = used["usage"]
+    usage = Usage(state.usage.prompt_tokens + read, state.usage.completion_tokens + written)
+    return replace(state, usage=usage, money=state.money + used["money"], made=state.made + used["calls"])
 
 
 def _failed_call(state: RunState, body: Mapping[str, Any]) -> RunState:
@@ -244,6 +260,7 @@ _CHANGES: dict[str, Callable[[RunState, Mapping[str, Any]], RunState]] = {
     "call.denied": _call("denied", "text"),
     "call.expired": _call("expired", "text"),
     "call.started": _started_call,
+    "call.handed": _call("handed", "run"),
     "call.succeeded": _succeeded_call,
     "call.failed": _failed_call,
     "call.unknown": _call("unknown", "reason"),

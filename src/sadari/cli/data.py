@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
+from sadari.cli.from_log import from_log
 from sadari.cli.generate import generate
 from sadari.cli.show import output, print_json
 from sadari.errors import ConfigError
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
 LISTED = 20
 """How many changes are printed; `--json` holds them all."""
 
-data = typer.Typer(help="Prepare rows: clean a task's data, make more of it.", no_args_is_help=True)
+data = typer.Typer(help="Prepare rows: clean a task's data, make more of it, take what its agent did.", no_args_is_help=True)
 
 
 data.command("generate")(generate)
+data.command("from-log")(from_log)
 
 
 @data.command("clean")

@@ -25,6 +25,7 @@ Kind = Literal[
     "call.denied",
     "call.expired",
     "call.started",
+    "call.handed",
     "call.succeeded",
     "call.failed",
     "call.unknown",

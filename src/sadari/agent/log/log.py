@@ -89,7 +89,8 @@ class Log:
     """
 
     def __init__(self, url: str | Path) -> None:
-        self._database = open_database(str(url))
+        self.url = str(url)
+        self._database = open_database(self.url)
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}:{secrets.token_hex(4)}"
         with self._database.writing() as connection:
             for statement in _schema(self._database.number):
@@ -101,9 +102,16 @@ class Log:
 
     # --- writing -----------------------------------------------------------------------------------------------------
 
-    def start(self, user: str, agent: str, body: dict[str, Any], *, parent: str = "") -> str:
-        """A new run, held by this process; its name."""
-        run, now = f"run-{secrets.token_hex(8)}", _now()
+    def start(self, user: str, agent: str, body: dict[str, Any], *, parent: str = "", run: str = "") -> str:
+        """A new run, held by this process; its name.
+
+        Args:
+            run: Its name; "" makes one that nobody can guess.
+
+        Raises:
+            RunError: If there is a run of that name.
+        """
+        run, now = run or f"run-{secrets.token_hex(8)}", _now()
         with self._database.writing() as connection:
             row = (run, user, agent, parent, "idle", _text(now), _text(now), 0, self.owner, _text(now + _lease()))
             connection.execute(_STATEMENTS["insert_run"], dict(zip(_RUN_COLUMNS, row, strict=True)))
