@@ -68,7 +68,7 @@ def test_the_log_is_listed_shown_and_verified(sadari: Sadari, bundle: Path, wait
 
 def test_a_user_is_erased_and_the_log_stays_whole(sadari: Sadari, bundle: Path, waiting: str) -> None:
     (run,) = sadari("log", "list", bundle, "--json").json
-    assert "1 runs erased" in sadari("log", "erase", run["user"], bundle, "--yes").out
+    assert "1 runs and 0 facts erased" in sadari("log", "erase", run["user"], bundle, "--yes").out
     assert "(erased)" in sadari("log", "show", run["run"], bundle).out
     assert sadari("log", "verify", bundle).code == 0
 

@@ -108,12 +108,15 @@ def erase(
     by: Annotated[str, typer.Option(help="Who erases; written into the log.")] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Erase what a user's runs hold. That there were such events stays, so that the log can still be verified."""
+    """Erase what a user's runs hold, and what is remembered of the user. That there were such events stays, so that the log can still be verified."""
+    from sadari.agent.memory import Memory, forget_me
+
     opened = open_log(what)
     runs = [run for run in opened.runs(user=user) if run.status != "erased"]
-    if runs and not yes:
-        typer.confirm(f"Erase {len(runs)} runs of {user}? This cannot be undone.", abort=True)
-    output.print(f"{opened.erase(user, by or 'the command line')} runs erased", markup=False, highlight=False)
+    if not yes:
+        typer.confirm(f"Erase {len(runs)} runs of {user} and all that is remembered? This cannot be undone.", abort=True)
+    facts, erased = forget_me(Memory(opened.url), opened, user, by or "the command line")
+    output.print(f"{erased} runs and {facts} facts erased", markup=False, highlight=False)
 
 
 def _brief(body: Any) -> str:
