@@ -29,7 +29,22 @@ from sadari.agent.tools.place import Place
 from sadari.answer import Answerer, Engine
 from sadari.bundle import digest
 from sadari.files import read_json
-from sadari.types import Answer, Caller, Delta, Example, Message, Model, Outcome, System, Tool, ToolCall, ToolSpec, Traits
+from sadari.retrieve.library import open_library
+from sadari.types import (
+    Answer,
+    Caller,
+    Delta,
+    Example,
+    Message,
+    Model,
+    Outcome,
+    Retrieval,
+    System,
+    Tool,
+    ToolCall,
+    ToolSpec,
+    Traits,
+)
 
 AT_ONCE = 16
 """Examples that are rehearsed side by side, so that their requests share batches."""
@@ -119,7 +134,7 @@ class ActingEngine(Engine):
             spoken_by = system.with_(prompt=prompt)
             return SystemResponder(self.answerer(spoken_by.with_(model=specialist.model) if specialist.model else spoken_by))
 
-        tools = self.tools(system.toolbox)
+        tools = self.tools(system)
         return Acting(SystemResponder(answerer), tools, box, answerer.model, judge, speak)
 
     def answer(self, system: System, examples: Sequence[Example]) -> tuple[list[Answer], float]:
@@ -131,19 +146,22 @@ class ActingEngine(Engine):
         answers = rehearse(acting, examples)
         return answers, time.perf_counter() - started
 
-    def tools(self, toolbox: Path | None) -> tuple[Tool, ...]:
-        """The tools of a toolbox, opened once; () if there is none.
+    def tools(self, system: System) -> tuple[Tool, ...]:
+        """The tools of a system, opened once; () if it has none.
 
         Raises:
             ConfigError: If one cannot be opened.
         """
-        if toolbox is None:
+        if system.toolbox is None:
             return ()
-        if toolbox not in self._opened:
-            box = _read_toolbox(toolbox)
+        if system.toolbox not in self._opened:
+            box = _read_toolbox(system.toolbox)
             place = Place(Path(box.folder), os.environ, box.language)
-            self._opened[toolbox] = tuple(open_tools(box.tools, place))
-        return self._opened[toolbox]
+            documents = None
+            if any(kind == "search" for kind, _ in box.tools) and (system.documents or system.index):
+                documents = open_library(system.documents, system.retrieval or Retrieval(), system.index)
+            self._opened[system.toolbox] = tuple(open_tools(box.tools, place, documents))
+        return self._opened[system.toolbox]
 
     def close(self) -> None:
         """Let go of what the tools hold."""

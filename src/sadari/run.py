@@ -116,8 +116,8 @@ def _climb_in(folder: Path, task: Task, options: ClimbOptions, tell: Tell) -> It
     measurer = Measurer(engine, scorer, task, folder / "pieces", tell)
     calibration = calibrate(task, partial(scorer_of, task), folder)
     documents, toolbox = _write_documents(task, folder), _write_toolbox(task, folder)
-    tools = tuple(tool.spec for tool in engine.tools(toolbox))
     start = kept(folder / "start.json", System, lambda: _start(task, engine, scorer)).with_(toolbox=toolbox)
+    tools = tuple(tool.spec for tool in engine.tools(start.with_(documents=documents)))
     budget_s = QUICK_TIME_S if options.quick else task.budget.time_s
 
     searches: dict[str, dict[str, float]] = {}

@@ -46,7 +46,7 @@ def user(text: str) -> Message:
     ],
 )
 def test_personal_data_is_masked_marked_or_refused(on: str, text: str) -> None:
-    found = checked("담당자 번호는 010-1234-5678입니다.", personal={"on": on})
+    found = checked("담당자 번호는 010-1234-5678입니다.", personal={"action": on})
     assert found.answer.text == text
     assert found.findings == (f"personal: phone: {on}",)
 
@@ -68,7 +68,7 @@ def test_what_a_company_publishes_is_kept_and_a_resident_number_never_is() -> No
 def test_what_an_answer_quotes_is_masked_too() -> None:
     page = Span("a.md", 0, 9, "가입자 주민번호 900101-1234568")
     assert checked("네.", citations=(page,), personal={}).answer.citations[0].quote == "가입자 주민번호 [주민번호]"
-    assert checked("네.", citations=(page,), personal={"on": "refuse"}).answer.citations == ()
+    assert checked("네.", citations=(page,), personal={"action": "refuse"}).answer.citations == ()
 
 
 def test_only_the_kinds_that_are_named_are_looked_for_and_a_misspelt_one_is_an_error() -> None:
@@ -185,7 +185,7 @@ PAGE = Span("a.md", 0, 30, "배송비는 3,000원입니다. 반품은 7일 안�
     ],
 )
 def test_a_sentence_that_no_source_says_is_marked_left_out_or_refused(on: str, text: str, cited: int) -> None:
-    found = checked("배송비는 3,000원입니다. 포장은 무료로 해 드립니다.", citations=(PAGE,), claims={"on": on})
+    found = checked("배송비는 3,000원입니다. 포장은 무료로 해 드립니다.", citations=(PAGE,), claims={"action": on})
     assert (found.answer.text, len(found.answer.citations)) == (text, cited)
     assert found.findings == (f"unsupported claims: 1: {on}",)
 
@@ -249,7 +249,7 @@ def test_regulated_advice_carries_a_notice(text: str, asked: str, part: str) -> 
 
 
 def test_advice_is_refused_where_a_rule_says_so_and_topics_can_be_added() -> None:
-    rule = {"topic": "medical", "on": "refuse"}
+    rule = {"topic": "medical", "action": "refuse"}
     assert "cannot give medical advice" in told("You should take two tablets.", caller=SMITH, advice={"rules": [rule]})
     tax = {"topic": "tax", "words": ["부가세"], "text": "세무사와 상의하세요."}
     assert told("부가세는 환급 신청하세요.", advice={"rules": [tax]}) == "부가세는 환급 신청하세요.\n\n세무사와 상의하세요."
@@ -270,7 +270,7 @@ def test_filters_are_opened_as_the_company_sets_them() -> None:
     assert names == ["LinksFilter", "SecretsFilter"]
     assert len(filters(**{name: {} for name in FiltersConfig.model_fields})) == len(FiltersConfig.model_fields)
     assert filters() == ()
-    versions = {f.version for options in ({}, {"on": "refuse"}) for f in filters(**dict.fromkeys(("personal", "abuse"), options))}
+    versions = {f.version for options in ({}, {"action": "refuse"}) for f in filters(**dict.fromkeys(("personal", "abuse"), options))}
     assert len(versions) == 4
 
 
@@ -334,7 +334,7 @@ def test_a_secret_across_two_sentences_is_seen_before_either_is_told() -> None:
 
 def test_an_answer_that_is_refused_late_ends_the_telling() -> None:
     text = "첫 문장입니다. 둘째 문장입니다. 번호는 010-1234-5678입니다. 넷째입니다. 다섯째."
-    pieces, whole = streamed(text, filters(personal={"on": "refuse"}))
+    pieces, whole = streamed(text, filters(personal={"action": "refuse"}))
     assert "".join(pieces) == "첫 문장입니다."
     assert whole == "죄송합니다. 이 내용은 알려 드릴 수 없습니다."
 

@@ -3,7 +3,7 @@
     policy:
       rules:
         - {tools: [refund], arguments: {amount: {max: 50000}}, made: {per: day, max: 2}, decision: allow}
-        - {tools: [refund], decision: ask, reason: 하루 세 번째부터, 또는 5만 원이 넘으면 담당자가 봅니다.}
+        - {tools: [refund], decision: ask, reason: "하루 세 번째부터, 또는 5만 원이 넘으면 담당자가 봅니다."}
         - {effects: [irreversible], when: {start: "18:00", end: "09:00"}, decision: refuse}
 
 Rules are read from the top, and the first whose conditions all hold decides: put the narrower one first. "allow" means that the

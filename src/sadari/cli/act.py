@@ -87,6 +87,7 @@ def _decide(loop: "Loop", one: "Pending", by: str, ask: Ask) -> bool:
 
 
 _SHOWN = {
+    "call.expired": "expired",
     "call.started": "calls",
     "call.succeeded": "got",
     "call.failed": "failed",

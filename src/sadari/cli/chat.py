@@ -6,6 +6,7 @@ import typer
 
 from sadari.cli.show import answer_json, errors, print_answer, print_json
 from sadari.cli.what import system_of, with_index
+from sadari.errors import RunError
 from sadari.types import Example, Message, System
 
 
@@ -53,6 +54,8 @@ def _act(what: str, system: System, run: str, *, json: bool) -> None:
     turns: list[dict[str, object]] = []
     with opened_loop(what, system) as loop:
         errors.print("An empty line ends the talk.", style="dim")
+        if run and not loop.log.events(run):
+            raise RunError(f"{run}: there is no such run. `sadari log list {what}` shows those that are.")
         if run and loop.state(run).status != "idle":
             _, waited = converse(loop, run, "", _asked)
             if waited is not None:
@@ -60,7 +63,7 @@ def _act(what: str, system: System, run: str, *, json: bool) -> None:
         while question := _asked():
             run, answer = converse(loop, run, question, _asked)
             if answer is None:
-                errors.print("The run waits. Go on with it once it is decided: sadari chat --run " + run, markup=False)
+                errors.print(f"The run waits. Go on with it once it is decided: sadari chat {what} --run {run}", markup=False)
                 break
             turns.append({"question": question, **answer_json(answer)})
             if not json:

@@ -108,7 +108,10 @@ def erase(
     by: Annotated[str, typer.Option(help="Who erases; written into the log.")] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Erase what a user's runs hold, and what is remembered of the user. That there were such events stays, so that the log can still be verified."""
+    """Erase what a user's runs hold, and what is remembered of the user.
+
+    That there were such events stays, so that the log can still be verified.
+    """
     from sadari.agent.memory import Memory, forget_me
 
     opened = open_log(what)

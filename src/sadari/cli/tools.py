@@ -14,6 +14,7 @@ from sadari.errors import ConfigError
 if TYPE_CHECKING:
     from sadari.agent.tools.mcp.client import Offer
     from sadari.agent.tools.place import Place
+    from sadari.retrieve.library import Library
 
 tools = typer.Typer(help="What a task's agent can do: list its tools, try one, review and trust MCP servers.")
 
@@ -30,7 +31,7 @@ def list_tools(
     from sadari.agent.tools import close_tools, open_tools
 
     declared, place = _declared(task)
-    opened = open_tools(declared, place)
+    opened = open_tools(declared, place, _documents(task, declared))
     try:
         if json:
             print_json([{"spec": asdict(t.spec), "traits": asdict(t.traits)} for t in opened])
@@ -64,7 +65,7 @@ def call_tool(
     from sadari.types import Caller
 
     declared, place = _declared(task)
-    opened = open_tools(declared, place)
+    opened = open_tools(declared, place, _documents(task, declared))
     try:
         tool = next((t for t in opened if t.spec.name == name), None)
         if tool is None:
@@ -76,8 +77,9 @@ def call_tool(
         wrong = teach_arguments(tool.spec, wanted, "en") if isinstance(wanted, dict) else "the arguments have to be a JSON object."
         if wrong:
             raise ConfigError(wrong)
-        if tool.traits.effect != "read":
-            typer.confirm(f"{name} changes something. Do it?", abort=True)
+        if tool.traits.effect != "read" and not typer.confirm(f"{name} changes something. Do it?"):
+            output.print("Nothing was done.")
+            return
         print(tool.call(wanted, Caller(getuser(), language=place.language)).text)
     finally:
         close_tools(opened)
@@ -128,6 +130,25 @@ def _declared(task: Path) -> "tuple[Sequence[tuple[str, Any]], Place]":
         raise ConfigError(f"{task} declares no tools. Add `tools: [calculator, {{sql: data/shop.db}}]`.")
     korean = any("가" <= ch <= "힣" for ch in config.goal)
     return [(t.kind, t.options) for t in config.tools], Place(folder.resolve(), os.environ, "ko" if korean else "en")
+
+
+def _documents(task: Path, declared: "Sequence[tuple[str, Any]]") -> "Library | None":
+    """What the kind `search` looks in, searched as a climb searches it by default."""
+    from tempfile import TemporaryDirectory
+
+    from sadari.files import write_lines
+    from sadari.retrieve.library import open_library
+    from sadari.task import load_task
+    from sadari.types import Document, Retrieval
+
+    if not any(kind == "search" for kind, _ in declared):
+        return None
+    documents = load_task(task).documents
+    if not documents:
+        return None
+    with TemporaryDirectory() as folder:
+        write_lines(Path(folder) / "documents.jsonl", documents, Document)
+        return open_library(Path(folder) / "documents.jsonl", Retrieval())
 
 
 def _yes(is_so: bool) -> str:

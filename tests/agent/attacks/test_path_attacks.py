@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def tools(folder: Path) -> Mapping[str, Tool]:
-    opened = open_files(FilesOptions(files="root", writable=True), Place(folder.parent, language="en"))
+    opened = open_files(FilesOptions(folder="root", writable=True), Place(folder.parent, language="en"))
     return {tool.spec.name: tool for tool in opened}
 
 

@@ -27,7 +27,7 @@ from sadari.agent.tools.code import CodeOptions, open_code
 from sadari.agent.tools.place import Place
 from sadari.types import Caller
 
-tool = open_code(CodeOptions(code=sys.argv[1], timeout_s=1.5), Place(Path()))[0]
+tool = open_code(CodeOptions(sandbox=sys.argv[1], timeout_s=1.5), Place(Path()))[0]
 print("running", flush=True)
 tool.call({"code": "while True: pass"}, Caller())
 """
@@ -57,7 +57,7 @@ def monty() -> Tool:
 def bwrap() -> Tool:
     if shutil.which("bwrap") is None:
         pytest.skip("no bubblewrap here")
-    return open_code(CodeOptions(code="bubblewrap", timeout_s=10), Place(Path()))[0]
+    return open_code(CodeOptions(sandbox="bubblewrap", timeout_s=10), Place(Path()))[0]
 
 
 @pytest.fixture(params=["monty", "bwrap"])
@@ -163,7 +163,7 @@ def test_runs_go_on_side_by_side(python: Tool) -> None:
 def test_a_missing_sandbox_is_an_error_and_never_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(ConfigError, match="apt-get install bubblewrap"):
-        open_code(CodeOptions(code="bubblewrap"), Place(Path()))
+        open_code(CodeOptions(sandbox="bubblewrap"), Place(Path()))
 
 
 def test_a_sandbox_that_lets_something_through_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,7 +174,7 @@ def test_a_sandbox_that_lets_something_through_is_an_error(tmp_path: Path, monke
     monkeypatch.setattr(bubblewrap, "_CHILD", str(Path(bubblewrap.__file__).with_name("child.py")))
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     with pytest.raises(ConfigError, match="does not work here"):
-        open_code(CodeOptions(code="bubblewrap"), Place(Path()))
+        open_code(CodeOptions(sandbox="bubblewrap"), Place(Path()))
 
 
 def test_a_worker_that_is_no_sandbox_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,8 +191,8 @@ def test_a_processor_whose_system_calls_are_not_known_is_an_error(monkeypatch: p
 
 
 def test_options_are_checked() -> None:
-    with pytest.raises(ValueError, match="code"):
-        CodeOptions(code="subprocess")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="sandbox"):
+        CodeOptions(sandbox="subprocess")  # type: ignore[arg-type]
 
 
 def test_results_are_reads_of_this_program(python: Tool) -> None:

@@ -29,7 +29,7 @@ def tools(root: Path) -> Mapping[str, Tool]:
 
 
 def opened(root: Path, **options: int) -> Mapping[str, Tool]:
-    found = open_files(FilesOptions(files=root.name, writable=True, **options), Place(root.parent))
+    found = open_files(FilesOptions(folder=root.name, writable=True, **options), Place(root.parent))
     return {tool.spec.name: tool for tool in found}
 
 
@@ -128,7 +128,7 @@ def test_quotas_of_bytes_and_files_hold(root: Path) -> None:
 
 
 def test_a_folder_that_is_not_writable_has_no_tools_that_write(root: Path) -> None:
-    names = [tool.spec.name for tool in open_files(FilesOptions(files="notes"), Place(root.parent))]
+    names = [tool.spec.name for tool in open_files(FilesOptions(folder="notes"), Place(root.parent))]
     assert names == ["list_files", "read_file", "search_files"]
 
 
@@ -145,7 +145,7 @@ def test_writing_is_declared_and_reading_is_not_trusted(tools: Mapping[str, Tool
 
 def test_a_missing_folder_and_one_that_holds_the_task_are_errors(root: Path) -> None:
     with pytest.raises(ConfigError, match="no folder"):
-        open_files(FilesOptions(files="missing"), Place(root.parent))
+        open_files(FilesOptions(folder="missing"), Place(root.parent))
     for written in (".", "..", "/"):
         with pytest.raises(ConfigError, match="could then rewrite"):
-            open_files(FilesOptions(files=written, writable=True), Place(root.parent))
+            open_files(FilesOptions(folder=written, writable=True), Place(root.parent))

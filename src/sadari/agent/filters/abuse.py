@@ -26,7 +26,7 @@ _NAMES = {"ko": "욕설", "en": "abuse"}
 class AbuseOptions(BaseModel, frozen=True, extra="forbid"):
     """What becomes of abuse, as written under `agent: filters: abuse:`."""
 
-    on: Handling = Field(default="mask", description="Put stars in its place, say behind it what it is, or refuse the answer.")
+    action: Handling = Field(default="mask", description="Put stars in its place, say behind it what it is, or refuse the answer.")
     words: tuple[str, ...] = Field(default=(), description="Further words, in Hangul or Latin letters.")
     allow: tuple[str, ...] = Field(default=(), description="Words that are not abuse here, such as the name of a product.")
 
@@ -49,7 +49,7 @@ class AbuseFilter:
             found = [f for f in find_abuse(text, self._own) if not self._is_allowed(text, f)]
             return [Edit(f.start, f.end, "abuse", "*" * min(8, f.end - f.start), note) for f in found]
 
-        return handled(answer, find, self._options.on, REFUSALS[caller.language])
+        return handled(answer, find, self._options.action, REFUSALS[caller.language])
 
     def _is_allowed(self, text: str, found: Finding) -> bool:
         around = text[max(0, found.start - 20) : found.end + 20].casefold()

@@ -72,7 +72,7 @@ class AdviceRule(BaseModel, frozen=True, extra="forbid"):
     """What becomes of advice on one topic."""
 
     topic: str = Field(description="medical, legal or investment; or a name of your own, with `words`.")
-    on: Literal["notice", "refuse"] = Field(default="notice", description="Tell it with a notice, or refuse.")
+    action: Literal["notice", "refuse"] = Field(default="notice", description="Tell it with a notice, or refuse.")
     words: tuple[str, ...] = Field(default=(), description="Further words by which the topic is known.")
     text: str = Field(default="", description="The notice, or the refusal; one in the language of the conversation if not given.")
 
@@ -105,7 +105,7 @@ class AdviceFilter:
         """The answer with the notices that it needs, or a refusal in its place."""
         asked = next((m.content for m in reversed(messages) if m.role == "user"), "")
         found = list(self._found(answer.text, asked))
-        refused = next((rule for rule in found if rule.on == "refuse"), None)
+        refused = next((rule for rule in found if rule.action == "refuse"), None)
         if refused is not None:
             text = refused.text or _REFUSALS[caller.language][refused.topic]
             return Checked(replace(answer, text=text, citations=()), (f"advice: {refused.topic}: refuse",))

@@ -22,7 +22,7 @@ _HANDLED: dict[str, Unsupported] = {"mask": "remove", "mark": "mark"}
 class ClaimsOptions(BaseModel, frozen=True, extra="forbid"):
     """What becomes of unsupported sentences, as written under `agent: filters: claims:`."""
 
-    on: Literal["mask", "mark", "refuse"] = Field(
+    action: Literal["mask", "mark", "refuse"] = Field(
         default="mark", description="Leave the sentence out, say behind it that it has no source, or refuse the answer."
     )
     least: float = Field(default=LEAST_SUPPORT, ge=0, le=1, description="Share of a sentence that its sources have to say.")
@@ -46,12 +46,12 @@ class ClaimsFilter:
         bad = sum(claim.is_claim and not claim.is_supported(self._options.least) for claim in evidence.claims)
         if not bad:
             return Checked(answer)
-        findings = (f"unsupported claims: {bad}: {self._options.on}",)
+        findings = (f"unsupported claims: {bad}: {self._options.action}",)
         abstention = _ABSTENTIONS[caller.language]
-        if self._options.on == "refuse":
+        if self._options.action == "refuse":
             return Checked(replace(answer, text=abstention, citations=(), abstained=True), findings)
         settled = evidence.settle(
-            abstention, unsupported=_HANDLED[self._options.on], least=self._options.least, language=caller.language
+            abstention, unsupported=_HANDLED[self._options.action], least=self._options.least, language=caller.language
         )
         citations = () if settled.abstained else answer.citations
         return Checked(replace(answer, text=settled.text, citations=citations, abstained=settled.abstained), findings)

@@ -37,7 +37,9 @@ _LINK = re.compile(
 class LinksOptions(BaseModel, frozen=True, extra="forbid"):
     """What becomes of addresses, as written under `agent: filters: links:`."""
 
-    on: Handling = Field(default="mask", description="Leave them out, say behind them that nobody gave them, or refuse the answer.")
+    action: Handling = Field(
+        default="mask", description="Leave them out, say behind them that nobody gave them, or refuse the answer."
+    )
     hosts: tuple[str, ...] = Field(default=(), description="Hosts that may be linked and shown pictures from, with all below them.")
 
 
@@ -59,7 +61,7 @@ class LinksFilter:
         def find(text: str) -> list[Edit]:
             return [Edit(*span, "link", mask, f" {mask}") for span in self._spans(text, said)]
 
-        return handled(answer, find, self._options.on, REFUSALS[caller.language])
+        return handled(answer, find, self._options.action, REFUSALS[caller.language])
 
     def _spans(self, text: str, said: Sequence[str]) -> Iterator[tuple[int, int]]:
         for match in _FETCHED.finditer(text):

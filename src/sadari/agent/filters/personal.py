@@ -43,7 +43,7 @@ _NAMES: dict[str, dict[str, str]] = {
 class PersonalOptions(BaseModel, frozen=True, extra="forbid"):
     """What becomes of personal data, as written under `agent: filters: personal:`."""
 
-    on: Handling = Field(default="mask", description="Put a placeholder, say behind it what it is, or refuse the answer.")
+    action: Handling = Field(default="mask", description="Put a placeholder, say behind it what it is, or refuse the answer.")
     kinds: tuple[str, ...] = Field(
         default=tuple(kind for kind in KINDS if kind not in ("business", "corporate", "ip")),
         description="Kinds that are looked for.",
@@ -89,7 +89,7 @@ class PersonalFilter:
             kept = (f for f in found if _key(f) not in known and _plain(f.text) not in self._keep)
             return [Edit(f.start, f.end, f"personal: {f.kind}", f"[{names[f.kind]}]", f" [{names[f.kind]}]") for f in kept]
 
-        return handled(answer, find, self._options.on, REFUSALS[caller.language])
+        return handled(answer, find, self._options.action, REFUSALS[caller.language])
 
 
 def _key(finding: Finding) -> tuple[str, str]:

@@ -39,7 +39,9 @@ _NAMES = {"ko": "비밀", "en": "secret"}
 class SecretsOptions(BaseModel, frozen=True, extra="forbid"):
     """What becomes of secrets, as written under `agent: filters: secrets:`."""
 
-    on: Handling = Field(default="mask", description="Put a placeholder, say behind it that it is secret, or refuse the answer.")
+    action: Handling = Field(
+        default="mask", description="Put a placeholder, say behind it that it is secret, or refuse the answer."
+    )
     names: tuple[str, ...] = Field(default=(), description="Environment variables whose values are never told.")
     never: tuple[str, ...] = Field(default=(), description="Texts that are never told, such as a code word in the instructions.")
 
@@ -75,7 +77,7 @@ class SecretsFilter:
         def find(text: str) -> list[Edit]:
             return [Edit(*span, "secret", mask, f" {mask}") for span in _spans(text, known)]
 
-        return handled(answer, find, self._options.on, REFUSALS[caller.language])
+        return handled(answer, find, self._options.action, REFUSALS[caller.language])
 
 
 def _spans(text: str, known: Sequence["_Pieces"], depth: int = 0) -> Iterator[tuple[int, int]]:

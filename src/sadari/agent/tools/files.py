@@ -27,7 +27,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from sadari.agent.tools.place import Place
 from sadari.errors import ConfigError, ToolFailedError, ToolRefusedError
@@ -48,11 +48,16 @@ _SHOWN_LINE = 200
 class FilesOptions(BaseModel, frozen=True, extra="forbid"):
     """Settings of the files tools, as written under `tools:`."""
 
-    files: str = Field(description="The folder whose text files the agent may see; relative to the task.")
+    folder: str = Field(description="The folder whose text files the agent may see; relative to the task.")
     writable: bool = Field(False, description="Whether it may also write there; each write needs approval.")
     max_file_kb: int = Field(1_000, ge=1, le=100_000, description="Largest file that is read or written, in kB.")
     quota_mb: int = Field(50, ge=1, le=100_000, description="Most that the folder may hold after a write, in MB.")
     quota_files: int = Field(1_000, ge=1, le=100_000, description="Most files and folders it may hold after a write.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_short_form(cls, value: Any) -> Any:
+        return {"folder": value} if isinstance(value, str) else value
 
 
 # --- names -------------------------------------------------------------------------------------------------------------
@@ -527,12 +532,12 @@ def open_files(options: FilesOptions, place: Place) -> list[Tool]:
     Raises:
         ConfigError: If there is no such folder, or a writable one holds the task itself.
     """
-    root = place.path(options.files)
+    root = place.path(options.folder)
     if not root.is_dir():
-        raise ConfigError(f"tools: files: {options.files} is no folder ({root}). Make it, or name another one.")
+        raise ConfigError(f"tools: files: {options.folder} is no folder ({root}). Make it, or name another one.")
     if options.writable and place.folder.resolve().is_relative_to(root):
         raise ConfigError(
-            f"tools: files: {options.files} holds the task file itself, which the agent could then rewrite. "
+            f"tools: files: {options.folder} holds the task file itself, which the agent could then rewrite. "
             "Name a folder below it, such as `files: notes`, or take `writable` away."
         )
     folder = Folder(root, options.max_file_kb * 1_000, options.quota_mb * 1_000_000, options.quota_files)

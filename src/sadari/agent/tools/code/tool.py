@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from sadari.agent.tools.code.bubblewrap import open_bubblewrap
 from sadari.agent.tools.code.monty import open_monty
@@ -28,7 +28,7 @@ _SLACK_S = 5.0
 class CodeOptions(BaseModel, frozen=True, extra="forbid"):
     """Settings of the tool `python`, as written under `tools:`."""
 
-    code: Literal["monty", "bubblewrap"] = Field(
+    sandbox: Literal["monty", "bubblewrap"] = Field(
         "monty",
         description="Sandbox: `monty` starts at once and knows a part of Python; `bubblewrap` has numpy and pandas (Linux).",
     )
@@ -40,6 +40,11 @@ class CodeOptions(BaseModel, frozen=True, extra="forbid"):
     )
     output_chars: int = Field(20_000, ge=100, le=1_000_000, description="Most characters that one run may print.")
     disk_mb: int = Field(32, ge=1, le=10_000, description="Most that one run may write to its work folder in bubblewrap, in MB.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_short_form(cls, value: Any) -> Any:
+        return {"sandbox": value} if isinstance(value, str) else value
 
 
 _DESCRIPTION = {
@@ -159,11 +164,11 @@ def open_code(options: CodeOptions, place: Place) -> list[Tool]:
     Raises:
         ConfigError: If the sandbox is missing or does not work.
     """
-    seconds, memory = _USUAL[options.code]
+    seconds, memory = _USUAL[options.sandbox]
     seconds, memory = options.timeout_s or seconds, options.memory_mb or memory
     limits = Limits(seconds, memory * 10**6, options.output_chars, options.disk_mb * 10**6)
-    sandbox = _OPENED[options.code](limits)
-    modules = _MODULES[options.code]
+    sandbox = _OPENED[options.sandbox](limits)
+    modules = _MODULES[options.sandbox]
     parameters = {
         "type": "object",
         "properties": {"code": {"type": "string", "description": _ARGUMENT[place.language], "maxLength": MOST_CODE}},
