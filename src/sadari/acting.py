@@ -28,6 +28,7 @@ from sadari.agent.tools.mcp import McpTool
 from sadari.agent.tools.place import Place
 from sadari.answer import Answerer, Engine
 from sadari.bundle import digest
+from sadari.errors import SadariError
 from sadari.files import read_json
 from sadari.retrieve.library import open_library
 from sadari.types import (
@@ -108,7 +109,7 @@ class Acting:
             responder = Remembering(responder, memory, self.model.count_tokens, self.model)
         own = open_team(config.team, tools, self.speak, watched=(guards, filters), limits=config.limits, language=language)
         check(config.policy, [*tools, *(tool for tool in own if tool not in tools)])
-        return Agent(responder, own, guards, filters, config.limits)
+        return Agent(responder, own, guards, filters, config.limits, config.four_eyes)
 
 
 class ActingEngine(Engine):
@@ -176,8 +177,16 @@ def _read_toolbox(path: Path | None) -> Toolbox:
 
 def rehearse(acting: Acting, examples: Sequence[Example]) -> list[Answer]:
     """What a system does for each example, from its last question on: its answer, with all the calls that it made."""
+    acting.on(Log(""))  # what is wrong with the agent itself is told, and not counted as wrong answers
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(lambda example: _rehearse(acting, example), examples))
+        return list(pool.map(lambda example: _despite_errors(acting, example), examples))
+
+
+def _despite_errors(acting: Acting, example: Example) -> Answer:
+    try:
+        return _rehearse(acting, example)
+    except SadariError as error:
+        return Answer("", error=str(error))
 
 
 def _rehearse(acting: Acting, example: Example) -> Answer:
@@ -192,7 +201,7 @@ def _rehearse(acting: Acting, example: Example) -> Answer:
             for _piece in loop.advance(run):
                 pass
             for asked in pending(log, _now(), run=run):
-                approve(log, asked.run, asked.call, asked.fingerprint, "rehearsal", now=_now())
+                approve(log, asked.run, asked.call, asked.fingerprint, "a person", now=_now())
             if not loop.state(run).open_calls:
                 break
         state = loop.state(run)

@@ -66,7 +66,7 @@ def pending(log: Log, now: datetime, *, run: str | None = None) -> list[Pending]
     Args:
         run: Only those of this run, and of the specialists that it waits for.
     """
-    runs = [run] if run else [entry.run for status in ("waiting", "running") for entry in log.runs(status=status)]
+    runs = [run] if run else [entry.run for status in ("waiting", "running", "cancelled") for entry in log.runs(status=status)]
     found: list[Pending] = []
     for name in reversed(runs):
         state = fold(log.events(name))
@@ -143,6 +143,8 @@ def settle(log: Log, run: str, call: str, by: str, *, happened: bool, told: str 
     Raises:
         ToolRefusedError: If the call's end is known.
     """
+    if not by:
+        raise ToolRefusedError("this needs a name: who decides?")
     state = fold(log.events(run))
     if call not in state.calls or state.calls[call].status != "unknown":
         raise ToolRefusedError(f"{run} {call}: nobody asks what became of it. `sadari approvals` lists what waits.")
@@ -169,7 +171,7 @@ def _waiting(log: Log, run: str, call: str, bound_to: str, by: str, now: datetim
         raise ToolRefusedError(f"{run} {call}: the request expired on {asked.expires}. The user has to ask again.")
     if not by:
         raise ToolRefusedError("an approval needs a name: who decides?")
-    if four_eyes and by == state.user:
+    if (four_eyes or asked.four_eyes) and by == state.user:
         raise ToolRefusedError(f"{by} asked for this call; somebody else has to decide.")
     return state
 

@@ -20,7 +20,8 @@ class Proposal:
         messages: The conversation up to it, results of earlier calls among them.
         is_tainted: Whether the conversation holds text from outside, which may hold instructions.
         made: How often each tool was called for this question, those of the same answer that stand before it among them.
-        given: What the user said, and what tools of others returned.
+        given: What the user said, and what tools of others returned to calls that did not hold the same words.
+        no_results: Calls that gave nothing: what stands for them in the conversation is an error, which may repeat their arguments.
     """
 
     tool: Tool
@@ -30,6 +31,7 @@ class Proposal:
     is_tainted: bool = False
     made: Mapping[str, int] = field(default_factory=dict)
     given: tuple[str, ...] = ()
+    no_results: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,18 +103,19 @@ def _addresses_made_up(proposal: Proposal) -> list[str]:
     What was computed here, by a calculator or a program, gives nothing: it may have joined an address and a secret.
     """
     given = "\n".join(proposal.given)
-    return [text for text in _texts(proposal.arguments) if text not in given]
+    return [text for text in texts(proposal.arguments) if text not in given]
 
 
-def _texts(value: Any) -> Iterator[str]:
+def texts(value: Any) -> Iterator[str]:
+    """Every text in a JSON value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
         for inner in value.values():
-            yield from _texts(inner)
+            yield from texts(inner)
     elif isinstance(value, list | tuple):
         for inner in value:
-            yield from _texts(inner)
+            yield from texts(inner)
 
 
 def rule(proposal: Proposal, guards: Sequence[Guard]) -> tuple[Ruling, ...]:

@@ -11,6 +11,7 @@ Not covered: what a tool does beside what it declares.
 """
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -19,13 +20,13 @@ from typing import Any, Protocol
 
 from sadari.agent.approval import fingerprint, is_over
 from sadari.agent.filters import Stream
-from sadari.agent.guard import Filter, Guard, Proposal, Ruling, rule, strictest
+from sadari.agent.guard import Filter, Guard, Proposal, Ruling, rule, strictest, texts
 from sadari.agent.handover import Delegate, Handover, Reported, run_of_call, what_is_left
 from sadari.agent.limits import USUAL, Limits
 from sadari.agent.log import Draft, Event, Kind, Log, MovedOnError, Spent
 from sadari.agent.log.event import canonical
 from sadari.agent.making import Made, Making
-from sadari.agent.state import CallState, RunState, Step, fold
+from sadari.agent.state import ATTACHED, Attached, CallState, RunState, Step, fold
 from sadari.agent.teaching import say, teach_arguments, teach_name
 from sadari.errors import BudgetError, DataError, ToolRefusedError
 from sadari.retrieve.passages import without_template_signs
@@ -33,6 +34,10 @@ from sadari.types import Answer, Caller, Delta, Message, Tool, ToolSpec
 
 MOST_REPEATS = 3
 """After so many identical calls for one question the model is going in circles, and the run is stopped."""
+
+
+MADE_OR_MAY_BE = ("succeeded", "waiting", "approved", "started", "unknown")
+"""A call in one of these is not proposed a second time if it changes something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +69,25 @@ class Responder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """What acts: a responder, what it can do, and who watches it."""
+    """What acts: a responder, what it can do, and who watches it.
+
+    Args:
+        four_eyes: Whether nobody may approve what he asked for himself.
+    """
 
     responder: Responder
     tools: tuple[Tool, ...] = ()
     guards: tuple[Guard, ...] = ()
     filters: tuple[Filter, ...] = ()
     limits: Limits = USUAL
+    four_eyes: bool = False
 
     @property
     def version(self) -> str:
         """A hash of everything that says how it acts, 16 hexadecimal digits."""
-        tools = [[asdict(t.spec), asdict(t.traits)] for t in self.tools]
+        tools = [[asdict(t.spec), asdict(t.traits), getattr(t, "version", "")] for t in self.tools]
         watched = [*(g.version for g in self.guards), *(f.version for f in self.filters)]
-        told = canonical([self.responder.version, tools, watched, self.limits.model_dump()])
+        told = canonical([self.responder.version, tools, watched, self.limits.model_dump(), self.four_eyes])
         return hashlib.sha256(told.encode()).hexdigest()[:16]
 
     def tool(self, name: str) -> Tool | None:
@@ -132,22 +142,26 @@ class Loop:
         if reached:
             raise BudgetError(say("today", caller.language, limit=reached))
         if not run:
-            before = [{"role": m.role, "content": m.content} for m in said]
+            before = [{"role": m.role, "content": without_template_signs(m.content)} for m in said]
             run = self.log.start(
                 caller.user, self._version, {"user": caller.user, "agent": self._version, "messages": before}, parent=parent
             )
         state = self.state(run)
         if state.user != caller.user:
             raise ToolRefusedError(f"{run}: there is no such run of {caller.user or 'this user'}.")
+        if state.parent != parent:
+            raise ToolRefusedError(f"{run} is part of {state.parent or 'no other run'}: ask there.")
         if state.status not in ("idle", "cancelled"):
             raise DataError(f"{run} is {state.status}: it takes the next question when this one is answered or cancelled.")
         body: dict[str, Any] = {
-            "text": "\n\n".join((text, *(without_template_signs(one) for one in attached))),
-            "is_tainted": bool(attached),
+            "text": without_template_signs(text),
+            "attached": [without_template_signs(one) for one in attached],
+            "is_tainted": bool(attached) or any(m.role != "user" for m in said),  # nobody knows what those had read
             "now": caller.now.isoformat(),
             "language": caller.language,
             "location": caller.location,
             "labels": sorted(caller.reader.labels),
+            "within": {name: list(values) for name, values in caller.reader.within.items()},
         }
         self.log.append(run, [Draft("run.asked", body)], after=state.seq, sync=True)
         return run
@@ -160,16 +174,16 @@ class Loop:
         """End the work on a run's question, and on those of its specialists. A call under way is not interrupted, but its end is
         still logged."""
         state = self.state(run)
-        for call in state.open_calls:
-            below = run_of_call(f"{run}/{call.id}")
-            if self.state(below).status in ("running", "waiting"):
-                self.cancel(below, by)
         denied = [
             Draft("call.denied", {"id": c.id, "by": by, "text": say("cancelled", state.caller.language)})
             for c in state.open_calls
             if c.status in ("proposed", "waiting", "approved", "handed")
         ]
         self.log.append(run, [*denied, Draft("run.cancelled", {"by": by})], sync=True)
+        for call in state.open_calls:  # after it: a specialist that is asked meanwhile sees that its caller was cancelled
+            below = run_of_call(f"{run}/{call.id}")
+            if self.state(below).status in ("running", "waiting"):
+                self.cancel(below, by)
 
     def advance(self, run: str) -> Iterator[Event | Delta]:
         """Go on with a run until it is answered, or waits for a person: its events as they are logged, and text as it is written.
@@ -178,12 +192,12 @@ class Loop:
             MovedOnError: If another process goes on with it, or it was changed meanwhile (cancelled).
         """
         with self.log.holding(run):
-            state = self.state(run)
-            if state.status in ("running", "waiting"):
+            while (state := self.state(run)).status in ("running", "waiting"):
                 try:
                     yield from self._go_on(_Work(self, state, self._clock()))
-                except MovedOnError:
-                    if self.state(run).status != "cancelled":
+                    return
+                except MovedOnError:  # a person decided, or cancelled
+                    if not self.log.holds(run):
                         raise
 
     def answer(self, text: str, caller: Caller, run: str = "") -> RunState:
@@ -202,7 +216,9 @@ class Loop:
             yield from work.act()
             if work.state.waiting:
                 if work.state.status == "running":
-                    yield from work.write([Draft("run.waiting", {"calls": [c.id for c in work.state.waiting]})])
+                    seconds = (self._clock() - work.began).total_seconds()
+                    waits = {"calls": [c.id for c in work.state.waiting], "seconds": seconds}
+                    yield from work.write([Draft("run.waiting", waits)])
                 return
 
 
@@ -236,25 +252,31 @@ class _Work:
         What waits for approval waits on, under the agent of now if it is another one than before.
         """
         if self.state.agent != self.version:
-            yield from self.write([Draft("agent.changed", {"from": self.state.agent, "to": self.version})])
-            yield from self._ask_anew()
+            changed = Draft("agent.changed", {"from": self.state.agent, "to": self.version})
+            self.state = replace(self.state, agent=self.version)  # what is asked anew is bound to it
+            yield from self.write([changed, *self._ask_anew()], sync=True)
         for call in self.state.open_calls:
             if call.status != "started":
                 continue
             tool = self.agent.tool(call.name)
-            if tool is not None and tool.traits.may_repeat:
-                yield from self.write([self._begun(call)], sync=tool.traits.effect != "read")
+            if tool is not None and self._may_repeat(call, tool):
+                yield from self._start(call, tool)
             else:
                 why = "the process ended while this call was under way; nobody knows whether it took effect"
                 yield from self.write([Draft("call.unknown", {"id": call.id, "reason": why})], sync=True)
 
-    def _ask_anew(self) -> Iterator[Event]:
+    def _may_repeat(self, call: CallState, tool: Tool) -> bool:
+        """What changes something is repeated only as it was approved: the same call, of the same tool, by the same agent."""
+        traits = tool.traits
+        return traits.may_repeat and (traits.effect == "read" or call.fingerprint == fingerprint(tool.spec, call, self.state))
+
+    def _ask_anew(self) -> Iterator[Draft]:
         """A request for approval holds for the agent that made it: of another one, it is made again."""
         for call in self.state.open_calls:
             tool = self.agent.tool(call.name)
             if call.status in ("waiting", "approved") and tool is not None:
                 reason = "the agent was changed since this was asked" if call.status == "approved" else call.reason
-                yield from self.write([self._request(call, tool, reason)], sync=True)
+                yield self._request(call, tool, reason)
 
     # --- the model ---------------------------------------------------------------------------------------------------
 
@@ -263,12 +285,12 @@ class _Work:
         seconds = (self.clock() - self.began).total_seconds()
         limits, state = self.agent.limits, self.state
         today = limits.reached_today(self.log.spent(state.user)) if limits.has_days else ""
-        reached = limits.reached(state, seconds) or today
+        reached = limits.reached(state, state.seconds + seconds) or today
         if reached or self._circles():
             why = reached or "repeats"
             yield from self.write([Draft("run.stopped", {"limit": why, "text": say("stopped", self.language, limit=why)})])
             return
-        is_last = state.steps + 1 >= limits.steps or state.made >= limits.calls > 0
+        is_last = state.steps + 1 >= limits.steps or state.made >= limits.calls
         reply: Reply | None = None
         found = tuple(span for call in state.made_now() for span in call.citations)
         stream = Stream(self.agent.filters, state.caller, state.messages, found)
@@ -287,8 +309,8 @@ class _Work:
         answer, step = reply.answer, self.state.steps + 1
         used = (answer.usage.prompt_tokens, answer.usage.completion_tokens)
         number = sum(isinstance(t, Step) for t in self.state.turns) + 1
-        named = () if is_last else answer.tool_calls
-        calls = [{"id": f"{number}.{i}", "name": c.name, "arguments": dict(c.arguments)} for i, c in enumerate(named, 1)]
+        named = () if is_last or answer.error is not None else answer.tool_calls
+        calls = [{"id": f"{number}.{i}", "name": c.name, "arguments": _written(c.arguments)} for i, c in enumerate(named, 1)]
         spoke = {
             "step": step,
             "text": answer.text if calls else "",
@@ -300,10 +322,18 @@ class _Work:
         drafts = [Draft("model.answered", spoke)]
         if answer.error is not None:
             drafts.append(Draft("run.failed", {"text": say("failed", self.language), "reason": answer.error}))
+        elif is_last and answer.tool_calls and not answer.text:  # it can only call, and may not
+            drafts.append(Draft("run.stopped", {"limit": "calls", "text": say("stopped", self.language, limit="calls")}))
         elif not calls:
             drafts.append(self._final(answer))
-        yield from self.write(drafts, spent=Spent(sum(used), 0, reply.money), sync=not calls)
-        if stream.told and (rest := stream.end(str(drafts[-1].body.get("text", "")))):
+        spent = Spent(sum(used), 0, reply.money)
+        try:
+            events = self.write(drafts, spent=spent, sync=not calls)
+        except MovedOnError:  # cancelled meanwhile: it was paid for all the same
+            self.log.spend(self.state.user, spent)
+            raise
+        yield from events
+        if stream.told and not calls and (rest := stream.end(str(drafts[-1].body.get("text", "")))):
             yield Delta(rest)
 
     def _final(self, answer: Answer) -> Draft:
@@ -336,7 +366,10 @@ class _Work:
             elif call.status == "waiting" and is_over(call, self.clock()):
                 yield from self.write([Draft("call.expired", {"id": call.id, "text": say("expired", self.language)})])
         yield from self._make_reads()
-        for call in self.state.open_calls:
+        for name in [one.id for one in self.state.open_calls]:
+            if name not in self.state.calls:  # erased
+                return
+            call = self.state.calls[name]  # as it is by now: the call before it may have taken long
             if call.status in ("approved", "started") or (call.status == "handed" and self.agent.tool(call.name) is None):
                 yield from self._make_alone(call)
 
@@ -355,7 +388,7 @@ class _Work:
         elif counts.decision == "ask":
             yield from self.write([told, self._request(call, tool, _reasons(rulings))], sync=True)
         elif tool.traits.effect == "read":
-            yield from self.write([told, self._begun(call)])
+            yield from self._start(call, tool, told)
         else:
             allowed = {"id": call.id, "by": counts.by, "fingerprint": fingerprint(tool.spec, call, self.state)}
             yield from self.write([told, Draft("call.approved", allowed)])
@@ -365,8 +398,10 @@ class _Work:
         for earlier in state.made_now():
             made[earlier.name] += earlier.attempts > 0 or earlier.status in ("waiting", "approved")
         said = [turn.content for turn in state.turns if isinstance(turn, Message) and turn.role == "user"]
-        given = (*said, *(c.text for c in state.calls.values() if not c.is_trusted))
-        return Proposal(tool, call.arguments, state.caller, state.messages, state.is_tainted, made, given)
+        outside = (c for c in state.calls.values() if not c.is_trusted and not _wrote(c, call))
+        given = (*said, *(turn.text for turn in state.turns if isinstance(turn, Attached)), *(c.text for c in outside))
+        no_results = {ATTACHED, *(i for i, c in state.calls.items() if state.end_of(c).status != "succeeded")}
+        return Proposal(tool, call.arguments, state.caller, state.parts, state.is_tainted, made, given, frozenset(no_results))
 
     def _refusal(self, call: CallState) -> Draft | None:
         """What needs nobody's judgement: an unknown tool, wrong arguments, no calls left, a call that was just made."""
@@ -376,15 +411,24 @@ class _Work:
         wrong = teach_arguments(tool.spec, call.arguments, self.language)
         if wrong:
             return self._refused(call, wrong, "schema")
-        if self.state.made >= self.agent.limits.calls:
+        if self._is_used_up():
             return self._refused(call, say("limit", self.language), "limit")
         key = canonical(dict(call.arguments))
         for earlier in self.state.made_now():
             is_same = earlier.name == call.name and canonical(dict(earlier.arguments)) == key
-            if earlier.id != call.id and earlier.status == "succeeded" and is_same:
+            is_made = earlier.status in (("succeeded",) if tool.traits.effect == "read" else MADE_OR_MAY_BE)
+            if earlier.id != call.id and is_made and is_same:
                 text = say("done", self.language) if tool.traits.effect != "read" else ""
                 return self._refused(call, text or say("repeated", self.language, text=earlier.text), "repeated")
         return None
+
+    def _is_used_up(self) -> bool:
+        """Whether no call is left, for the question or for the day; those that are going to be made count."""
+        limits, coming = self.agent.limits, sum(c.status in ("waiting", "approved") for c in self.state.open_calls)
+        if self.state.made + coming >= limits.calls:
+            return True
+        spent = self.log.spent(self.state.user) if limits.has_days else Spent()
+        return bool(limits.reached_today(replace(spent, calls=spent.calls + coming)))
 
     def _refused(self, call: CallState, text: str, by: str) -> Draft:
         return Draft("call.refused", {"id": call.id, "text": text, "reason": by})
@@ -392,10 +436,15 @@ class _Work:
     def _request(self, call: CallState, tool: Tool, reason: str) -> Draft:
         expires = self.clock() + timedelta(hours=self.agent.limits.approval_hours)
         bound_to = fingerprint(tool.spec, call, self.state)
-        return Draft("call.waiting", {"id": call.id, "fingerprint": bound_to, "expires": expires.isoformat(), "reason": reason})
+        body = {"id": call.id, "fingerprint": bound_to, "expires": expires.isoformat(), "reason": reason}
+        return Draft("call.waiting", body | {"four_eyes": self.agent.four_eyes})
 
     def _begun(self, call: CallState) -> Draft:
         return Draft("call.started", {"id": call.id, "attempt": call.attempts + 1})
+
+    def _start(self, call: CallState, tool: Tool, *before: Draft) -> list[Event]:
+        """Log that a call begins; it counts from now on, whatever becomes of it."""
+        return self.write([*before, self._begun(call)], spent=Spent(calls=1), sync=tool.traits.effect != "read")
 
     def _make_reads(self) -> Iterator[Event]:
         """Calls that are started and may be repeated, among them those that a crash cut off, or that were handed on."""
@@ -426,7 +475,7 @@ class _Work:
             if is_over(call, self.clock()) or call.fingerprint != fingerprint(tool.spec, call, self.state):
                 yield from self.write([Draft("call.expired", {"id": call.id, "text": say("expired", self.language)})])
                 return
-            yield from self.write([self._begun(call)], sync=True)
+            yield from self._start(call, tool)
         yield from self._end(call, tool, Making(tool, call.arguments, self._caller(call)).wait())
 
     def _caller(self, call: CallState) -> Caller:
@@ -438,7 +487,7 @@ class _Work:
         if report is not None and report.waits:
             return [] if call.status == "handed" else self.write([Draft("call.handed", {"id": call.id, "run": report.run})])
         is_trusted = tool.traits.is_trusted if report is None else report.is_trusted
-        text = made.outcome.text if is_trusted else without_template_signs(made.outcome.text)
+        text = without_template_signs(made.outcome.text)  # a trusted program may have put them together
         body: dict[str, Any] = {"id": call.id, "text": text, "is_trusted": is_trusted}
         kind: Kind = "call.failed"
         if made.end == "unknown":
@@ -455,7 +504,7 @@ class _Work:
         if made.end != "unknown":
             body |= self._reviewed(call, tool, made)
         has_effect = tool.traits.effect != "read"
-        return self.write([Draft(kind, body)], spent=Spent(calls=1), sync=has_effect, whatever=True)
+        return self.write([Draft(kind, body)], sync=has_effect, whatever=True)
 
     def _reviewed(self, call: CallState, tool: Tool, made: Made) -> Mapping[str, Any]:
         proposal = self._proposal(call, tool)
@@ -472,6 +521,16 @@ class _Work:
 
 def _reasons(rulings: Sequence[Ruling]) -> str:
     return "; ".join(dict.fromkeys(r.reason for r in rulings if r.decision == "ask" and r.reason))
+
+
+def _wrote(earlier: CallState, call: CallState) -> bool:
+    """Whether the model wrote a text of `call` into an earlier call: in the result it may be an echo."""
+    return any(text in one for text in texts(call.arguments) for one in texts(earlier.arguments))
+
+
+def _written(arguments: Mapping[str, Any]) -> Any:
+    """Arguments as JSON holds them. NaN and infinity become null, which schemas refuse."""
+    return json.loads(json.dumps(dict(arguments), default=str), parse_constant=lambda _: None)
 
 
 def _plain(data: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -39,6 +40,7 @@ class Making:
         self._begin()
 
     def _begin(self) -> None:
+        self._ends_at = time.monotonic() + self._tool.traits.timeout_s
         self._end: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
         threading.Thread(target=self._run, args=(self._end,), name=f"tool-{self._tool.spec.name}", daemon=True).start()
 
@@ -61,11 +63,13 @@ class Making:
         """How this attempt ended, and whether another one may end better."""
         traits, language = self._tool.traits, self._caller.language
         try:
-            end = self._end.get(timeout=traits.timeout_s)
+            end = self._end.get(timeout=max(0.0, self._ends_at - time.monotonic()))
         except queue.Empty:
             late = Outcome(say("timeout", language, seconds=traits.timeout_s))
-            return Made("failed" if traits.may_repeat else "unknown", late, f"no end within {traits.timeout_s:g} s"), True
-        if isinstance(end, Outcome):
+            # Its attempt still runs: what changes something is not begun beside it, and may yet take effect.
+            is_read = traits.effect == "read"
+            return Made("failed" if is_read else "unknown", late, f"no end within {traits.timeout_s:g} s"), is_read
+        if isinstance(end, Outcome) and isinstance(end.text, str):
             return Made("succeeded", replace(end, text=cut_to(end.text, traits.max_chars, language))), False
         if isinstance(end, ToolFailedError):
             return Made("failed", Outcome(cut_to(str(end), traits.max_chars, language))), False
@@ -73,4 +77,4 @@ class Making:
             return Made("failed", Outcome(say("refused", language, reason=end)), str(end)), False
         broken = Outcome(say("broken", language, kind=type(end).__name__))
         # A write that broke may have taken effect before it did.
-        return Made("failed" if traits.may_repeat else "unknown", broken, f"{type(end).__name__}: {end}"[:500]), True
+        return Made("failed" if traits.effect == "read" else "unknown", broken, f"{type(end).__name__}: {end}"[:500]), True

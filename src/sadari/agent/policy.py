@@ -34,7 +34,7 @@ from sadari.agent.guard import Decision, Proposal, Ruling
 from sadari.agent.log import Log
 from sadari.errors import ConfigError
 from sadari.text.forms import normalise
-from sadari.types import Caller, Effect, Message, Outcome, Tool, ToolCall
+from sadari.types import Caller, Effect, Outcome, Tool, ToolCall
 
 LONGEST_S = 0.1
 """Seconds that one pattern may take on one argument."""
@@ -341,13 +341,13 @@ def _is_within(bounds: Bounds, path: str, rule: PolicyRule, proposal: Proposal) 
     values = _values(proposal.arguments, path) or _values(_defaults(proposal.tool), path)
     if not values:
         return None
-    found = [_one_is_within(bounds, value, rule.decision == "allow", proposal.messages) for value in values]
+    found = [_one_is_within(bounds, value, rule.decision == "allow", proposal) for value in values]
     if rule.decision == "allow":
         return all(holds is True for holds in found)
     return any(holds is not False for holds in found)
 
 
-def _one_is_within(bounds: Bounds, value: Any, to_allow: bool, messages: Sequence[Message]) -> Holds:
+def _one_is_within(bounds: Bounds, value: Any, to_allow: bool, proposal: Proposal) -> Holds:
     tests: list[Holds] = []
     if bounds.min is not None or bounds.max is not None:
         tests.append(_is_between(_number(value), bounds.min, bounds.max))
@@ -358,7 +358,7 @@ def _one_is_within(bounds: Bounds, value: Any, to_allow: bool, messages: Sequenc
     if bounds.matches:
         tests.append(_does_match(bounds.matches, value, to_allow))
     if bounds.said_by:
-        tests.append(_is_said(value, bounds.said_by, messages))
+        tests.append(_is_said(value, bounds.said_by, proposal))
     if False in tests:
         return False
     return None if None in tests else True
@@ -414,18 +414,20 @@ def _does_match(pattern: str, value: Any, to_allow: bool) -> Holds:
         return None
 
 
-def _is_said(value: Any, by: Sequence[str], messages: Sequence[Message]) -> Holds:
+def _is_said(value: Any, by: Sequence[str], proposal: Proposal) -> Holds:
     told = normalise(str(value)).strip()
     if not told:
         return None
     pattern = regex.compile(rf"(?<![A-Za-z0-9]){regex.escape(told)}(?![A-Za-z0-9])")
-    return any(pattern.search(normalise(text)) for text in _said(by, messages))
+    return any(pattern.search(normalise(text)) for text in _said(by, proposal))
 
 
-def _said(by: Sequence[str], messages: Sequence[Message]) -> Iterator[str]:
-    names = {call.id: call.name for message in messages for call in message.tool_calls}
+def _said(by: Sequence[str], proposal: Proposal) -> Iterator[str]:
+    messages, no_results = proposal.messages, proposal.no_results
+    names = {call.id: call.name for message in messages for call in message.tool_calls if call.id not in no_results}
     for message in messages:
-        is_result = message.role == "tool" and _is_named(names.get(message.tool_call_id or "", ""), by)
+        name = names.get(message.tool_call_id or "") if message.role == "tool" else None
+        is_result = name is not None and _is_named(name, by)
         if is_result or (message.role == "user" and "user" in by):
             yield message.content
 

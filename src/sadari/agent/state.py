@@ -32,6 +32,7 @@ class CallState:
         attempts: How often it was started.
         edited_to: The call that a person made of it.
         run: The run that it is, if a specialist answers it.
+        four_eyes: Whether the requester may not approve it.
     """
 
     id: str
@@ -47,6 +48,7 @@ class CallState:
     attempts: int = 0
     edited_to: str = ""
     run: str = ""
+    four_eyes: bool = False
 
     @property
     def has_ended(self) -> bool:
@@ -63,6 +65,17 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Attached:
+    """What a user passed on with the question before it, and did not write."""
+
+    text: str
+
+
+ATTACHED = "attached"
+"""In place of the id of a call, where an attachment stands as what somebody else said."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunState:
     """A run, up to its event `seq`.
 
@@ -70,7 +83,7 @@ class RunState:
         agent: Version of the agent that it is pinned to.
         parent: The run of which this one is a call; "" if a user began it.
         status: As in `RunEntry`.
-        turns: What was said, in order: messages, and answers of the model with calls.
+        turns: What was said, in order: messages, what was attached to them, and answers of the model with calls.
         calls: All calls by id, in order.
         caller: For whom the question is answered that was asked last.
         steps, usage, money: What that question has used so far, and `made`, the calls that were started for it.
@@ -83,7 +96,7 @@ class RunState:
     agent: str = ""
     seq: int = 0
     status: str = "idle"
-    turns: tuple[Message | Step, ...] = ()
+    turns: tuple[Message | Attached | Step, ...] = ()
     calls: Mapping[str, CallState] = field(default_factory=dict)
     caller: Caller = field(default_factory=Caller)
     steps: int = 0
@@ -92,8 +105,8 @@ class RunState:
     made: int = 0
     answer: Answer | None = None
     is_tainted: bool = False
-    remembered: tuple[str, ...] = ()
     parent: str = ""
+    seconds: float = 0.0
 
     @property
     def tokens(self) -> int:
@@ -114,14 +127,28 @@ class RunState:
     def messages(self) -> tuple[Message, ...]:
         """The conversation as the model is shown it; calls that are not over have no result yet."""
         shown: list[Message] = []
+        for part in self.parts:
+            if part.tool_call_id == ATTACHED:
+                shown[-1] = replace(shown[-1], content=f"{shown[-1].content}\n\n{part.content}")
+            else:
+                shown.append(part)
+        return tuple(shown)
+
+    @property
+    def parts(self) -> tuple[Message, ...]:
+        """The same as guards see it: what a user attached stands apart from what the user said, as the words of somebody else."""
+        shown: list[Message] = []
         for turn in self.turns:
             if isinstance(turn, Message):
                 shown.append(turn)
-                continue
-            made = [self.calls[i] for i in turn.calls]
-            shown.append(Message("assistant", turn.text, tool_calls=tuple(ToolCall(c.name, c.arguments, c.id) for c in made)))
-            ends = [(c.id, self.end_of(c)) for c in made]
-            shown += [Message("tool", end.text, tool_call_id=i) for i, end in ends if end.has_ended]
+            elif isinstance(turn, Attached):
+                shown.append(Message("tool", turn.text, tool_call_id=ATTACHED))
+            else:
+                made = [self.calls[i] for i in turn.calls]
+                calls = tuple(ToolCall(c.name, c.arguments, c.id) for c in made)
+                shown.append(Message("assistant", turn.text, tool_calls=calls))
+                ends = [(c.id, self.end_of(c)) for c in made]
+                shown += [Message("tool", end.text, tool_call_id=i) for i, end in ends if end.has_ended]
         return tuple(shown)
 
     def end_of(self, call: CallState) -> CallState:
@@ -131,9 +158,9 @@ class RunState:
         return call
 
     def made_now(self) -> tuple[CallState, ...]:
-        """The calls of the question that was asked last."""
+        """The calls of the question that was asked last, as a person made them at last."""
         asked = max((i for i, turn in enumerate(self.turns) if isinstance(turn, Message) and turn.role == "user"), default=0)
-        return tuple(self.calls[i] for turn in self.turns[asked:] if isinstance(turn, Step) for i in turn.calls)
+        return tuple(self.end_of(self.calls[i]) for turn in self.turns[asked:] if isinstance(turn, Step) for i in turn.calls)
 
 
 def fold(events: Iterable[Event], state: RunState | None = None) -> RunState:
@@ -159,13 +186,13 @@ def _started(state: RunState, body: Mapping[str, Any]) -> RunState:
 def _asked(state: RunState, body: Mapping[str, Any]) -> RunState:
     caller = Caller(
         user=state.user,
-        reader=Reader(frozenset(body["labels"])),
+        reader=Reader(frozenset(body["labels"]), {name: tuple(values) for name, values in body.get("within", {}).items()}),
         now=datetime.fromisoformat(body["now"]),
         language=body["language"],
         location=body["location"],
     )
-    turns = (*state.turns, Message("user", body["text"]))
-    unused = replace(state, steps=0, usage=Usage(), money=0.0, made=0, answer=None)
+    turns = (*state.turns, Message("user", body["text"]), *map(Attached, body.get("attached", ())))
+    unused = replace(state, steps=0, usage=Usage(), money=0.0, made=0, seconds=0.0, answer=None)
     is_tainted = state.is_tainted or body.get("is_tainted", False)
     return replace(unused, turns=turns, caller=caller, status="running", is_tainted=is_tainted)
 
@@ -246,7 +273,7 @@ def _failed_call(state: RunState, body: Mapping[str, Any]) -> RunState:
 _CHANGES: dict[str, Callable[[RunState, Mapping[str, Any]], RunState]] = {
     "run.started": _started,
     "run.asked": _asked,
-    "run.waiting": _ended("waiting"),
+    "run.waiting": lambda state, body: replace(state, status="waiting", seconds=state.seconds + body.get("seconds", 0.0)),
     "run.answered": _answered,
     "run.stopped": _answered,
     "run.failed": _answered,
@@ -255,7 +282,7 @@ _CHANGES: dict[str, Callable[[RunState, Mapping[str, Any]], RunState]] = {
     "model.answered": _spoke,
     "call.proposed": _edited_call,
     "call.refused": _call("refused", "text", "reason"),
-    "call.waiting": _call("waiting", "fingerprint", "expires", "reason"),
+    "call.waiting": _call("waiting", "fingerprint", "expires", "reason", "four_eyes"),
     "call.approved": _call("approved", "fingerprint"),
     "call.denied": _call("denied", "text"),
     "call.expired": _call("expired", "text"),
@@ -265,5 +292,4 @@ _CHANGES: dict[str, Callable[[RunState, Mapping[str, Any]], RunState]] = {
     "call.failed": _failed_call,
     "call.unknown": _call("unknown", "reason"),
     "call.settled": _succeeded_call,
-    "memory.kept": lambda state, body: replace(state, remembered=(*state.remembered, body["text"])),
 }

@@ -122,6 +122,11 @@ class Specialist:
         """This specialist for calls of one run."""
         return replace(self, handover=handover)
 
+    @property
+    def version(self) -> str:
+        """That of the agent it is."""
+        return self.agent.version
+
     def call(self, arguments: Mapping[str, Any], caller: Caller) -> Outcome:
         """The answer of its run, which is begun, or found again and gone on with; or that the run waits for a person.
 
@@ -138,6 +143,8 @@ class Specialist:
         try:
             if loop.state(run).seq == 1:  # just begun; or the process ended before it was asked
                 _ask(loop, run, arguments["request"], caller, over.state)
+            if fold(over.log.events(over.state.run)).status == "cancelled":
+                loop.cancel(run, "caller")
             for _ in loop.advance(run):
                 pass
         except MovedOnError:  # somebody else goes on with it just now
@@ -242,9 +249,9 @@ def _ask(loop: Loop, run: str, request: str, caller: Caller, above: RunState) ->
     question = next((m.content for m in reversed(above.messages) if m.role == "user"), "")
     asked, part = (text.format(question=question, request=request) for text in _ASKED[caller.language])
     if above.is_tainted:
-        loop.ask(asked, caller, run, attached=(part,))
+        loop.ask(asked, caller, run, attached=(part,), parent=above.run)
     else:
-        loop.ask(f"{asked}\n\n{part}", caller, run)
+        loop.ask(f"{asked}\n\n{part}", caller, run, parent=above.run)
 
 
 def _reported(state: RunState, language: Language) -> Outcome:

@@ -45,7 +45,11 @@ class Stream:
         if self._is_held or len(ends) <= self._sentences or self._checks >= MOST_CHECKS:
             return ""
         self._sentences, self._checks = len(ends), self._checks + 1
-        checked = self._check(self._written[: ends[-1]])
+        try:
+            checked = self._check(self._written[: ends[-1]])
+        except Exception:  # what could not be looked at is not told; the check of the whole answer ends the run
+            self._is_held = True
+            return ""
         agreed = _agreed(self._checked, checked)
         self._checked = checked
         return self._tell(agreed)

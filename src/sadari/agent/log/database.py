@@ -36,6 +36,10 @@ class Database(Protocol):
         """A connection to read from, as a context manager."""
         ...
 
+    def scrub(self) -> None:
+        """Take what was deleted from the disk as well, as far as the database can."""
+        ...
+
     def close(self) -> None:
         """Let go of it."""
         ...
@@ -113,6 +117,11 @@ class SqliteDatabase:
         with self._alone(), _told_as("read", sqlite3.Error):
             yield self._connection()
 
+    def scrub(self) -> None:
+        """The pages themselves are overwritten (`secure_delete`); the write-ahead log still holds them as they were."""
+        with self.reading() as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """One thread at a time, where they share a connection."""
@@ -155,9 +164,16 @@ class PostgresDatabase:
 
     @contextmanager
     def writing(self, *, sync: bool = False) -> Iterator[Connection]:
-        """Every commit is synced by the server."""
+        """A commit is synced by the server unless it was told otherwise; with `sync` always."""
         with _told_as("written", self._psycopg.Error), self._alive().transaction():
+            if sync:  # whatever the role's default is
+                self._connection().execute("SET LOCAL synchronous_commit TO on")
             yield _Named(self._connection())
+
+    def scrub(self) -> None:
+        """Give the old versions of rows back; archived write-ahead logs and backups keep them."""
+        with self.reading() as connection:
+            connection.execute("VACUUM events")
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

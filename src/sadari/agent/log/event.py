@@ -30,7 +30,6 @@ Kind = Literal[
     "call.failed",
     "call.unknown",
     "call.settled",
-    "memory.kept",
 ]
 """What may happen in a run."""
 
@@ -87,15 +86,11 @@ class Event:
         parts = (str(self.id), self.run, str(self.seq), self.time, self.kind, self.content, previous)
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether the body is the one that was logged, or was erased."""
-        return self.body is None or self.content == content_hash(self.salt, canonical(self.body))
-
 
 def canonical(value: Any) -> str:
-    """JSON with sorted keys and no spaces: the same value is always the same text."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    """JSON with sorted keys and no spaces: the same value is always the same text. Halves of a character pair become `?`."""
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return text.encode(errors="replace").decode()
 
 
 def content_hash(salt: str, body: str) -> str:

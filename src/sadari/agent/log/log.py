@@ -11,10 +11,12 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from sadari.agent.log.event import STATUS, Draft, Event, canonical, content_hash
 from sadari.errors import RunError
 
 LEASE_S = 60.0
-"""Seconds for which a process holds a run; it holds it anew at every event."""
+"""Seconds for which a process on another machine is believed to hold a run; it holds it anew well before they are over."""
 
 READ_AT_ONCE = 2_000
 
@@ -91,7 +93,8 @@ class Log:
     def __init__(self, url: str | Path) -> None:
         self.url = str(url)
         self._database = open_database(self.url)
-        self.owner = f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}:{secrets.token_hex(4)}"
+        self._lock, self._held = threading.Lock(), set[str]()
+        self.owner = f"{_host()}:{os.getpid()}:{_started(os.getpid())}:{secrets.token_hex(4)}"
         with self._database.writing() as connection:
             for statement in _schema(self._database.number):
                 connection.execute(statement)
@@ -103,7 +106,7 @@ class Log:
     # --- writing -----------------------------------------------------------------------------------------------------
 
     def start(self, user: str, agent: str, body: dict[str, Any], *, parent: str = "", run: str = "") -> str:
-        """A new run, held by this process; its name.
+        """A new run; its name.
 
         Args:
             run: Its name; "" makes one that nobody can guess.
@@ -113,9 +116,9 @@ class Log:
         """
         run, now = run or f"run-{secrets.token_hex(8)}", _now()
         with self._database.writing() as connection:
-            row = (run, user, agent, parent, "idle", _text(now), _text(now), 0, self.owner, _text(now + _lease()))
-            connection.execute(_STATEMENTS["insert_run"], dict(zip(_RUN_COLUMNS, row, strict=True)))
-            self._append(connection, run, [Draft("run.started", body)], 0)
+            row = (run, user, agent, parent, "idle", _text(now), _text(now), 0, "", _text(now))
+            connection.execute(_STATEMENTS["insert_run"], _row(_RUN_COLUMNS, row))
+            self._append(connection, _row(_RUN_COLUMNS, row), [Draft("run.started", body)], _lock(connection))
         return run
 
     def append(
@@ -139,34 +142,42 @@ class Log:
             RunError: If there is no such run, or the database does not take it.
         """
         with self._database.writing(sync=sync) as connection:
+            head = _lock(connection)  # first: what is read before it may be old by the time that it is had
             row = connection.execute(_STATEMENTS["run"], {"run": run}).fetchone()
             if row is None:
                 raise RunError(f"{run}: there is no such run in the log. `sadari log list` shows those that are.")
             if after is not None and row["events"] != after:
                 raise MovedOnError(f"{run} has gone on to event {row['events']} since event {after} was read. Read it again.")
-            events = self._append(connection, run, drafts, row["events"])
+            events = self._append(connection, row, drafts, head)
             if spent is not None:
                 self._spend(connection, row["user_id"], spent)
         return events
 
-    def _append(self, connection: Any, run: str, drafts: Sequence[Draft], seq: int) -> list[Event]:
-        head = connection.execute(_STATEMENTS["head"]).fetchone()
+    def _append(self, connection: Any, row: Mapping[str, Any], drafts: Sequence[Draft], head: Any) -> list[Event]:
+        run, seq, is_erased = row["run"], row["events"], row["status"] == "erased"
         now, events = _now(), []
         time = _text(now)
         number, previous = head["id"], head["hash"]
         for draft in drafts:
             number, seq, salt, body = number + 1, seq + 1, secrets.token_hex(8), canonical(draft.body)
             content = content_hash(salt, body)
-            event = Event(number, run, seq, time, draft.kind, json.loads(body), salt, content)
+            kept = (None, "") if is_erased else (body, salt)  # what ends after its run was erased is erased at once
+            event = Event(number, run, seq, time, draft.kind, None if is_erased else json.loads(body), kept[1], content)
             previous = event.chained(previous)
-            row = (event.id, run, seq, event.time, draft.kind, body, salt, content, previous)
-            connection.execute(_STATEMENTS["insert_event"], dict(zip(_EVENT_COLUMNS, row, strict=True)))
+            values = (event.id, run, seq, event.time, draft.kind, *kept, content, previous)
+            connection.execute(_STATEMENTS["insert_event"], _row(_EVENT_COLUMNS, values))
             events.append(replace(event, hash=previous))
         connection.execute(_STATEMENTS["set_head"], {"id": number, "hash": previous})
         status = next((STATUS[d.kind] for d in reversed(drafts) if d.kind in STATUS), None)
-        values = {"run": run, "events": seq, "updated": time, "status": status, "until": _text(now + _lease())}
-        connection.execute(_STATEMENTS["set_run"], {**values, "owner": self.owner})
+        status = "erased" if is_erased else status
+        changed = {"run": run, "events": seq, "updated": time, "status": status, "until": _text(now + _lease())}
+        connection.execute(_STATEMENTS["set_run"], {**changed, "owner": self.owner})
         return events
+
+    def spend(self, user: str, spent: Spent) -> None:
+        """Add to the day of a user what was used for an answer that nobody waits for any more."""
+        with self._database.writing() as connection:
+            self._spend(connection, user, spent)
 
     def _spend(self, connection: Any, user: str, spent: Spent) -> None:
         values = {"user_id": user, "day": _text(_now())[:10]}
@@ -180,28 +191,62 @@ class Log:
             MovedOnError: If another process that is alive holds it.
             RunError: If there is no such run.
         """
+        with self._lock:
+            if run in self._held:
+                raise MovedOnError(f"{run} is being worked on by another thread. Wait until it is done.")
+            self._held.add(run)
+        over = threading.Event()
+        try:
+            self._hold(run)
+            threading.Thread(target=self._go_on_holding, args=(run, over), name="lease", daemon=True).start()
+            yield
+        finally:
+            over.set()
+            with self._lock:
+                self._held.discard(run)
+            with suppress(RunError), self._database.writing() as connection:
+                connection.execute(_STATEMENTS["let_go"], {"run": run, "owner": self.owner})
+
+    def holds(self, run: str) -> bool:
+        """Whether this log still holds a run, and nobody took it over."""
+        with self._database.reading() as connection:
+            row = connection.execute(_STATEMENTS["run"], {"run": run}).fetchone()
+        return row is not None and row["owner"] == self.owner
+
+    def _go_on_holding(self, run: str, over: threading.Event) -> None:
+        """A call or a model may take longer than the time for which a run is held."""
+        while not over.wait(LEASE_S / 3):
+            values = {"run": run, "owner": self.owner, "until": _text(_now() + _lease())}
+            with suppress(RunError), self._database.writing() as connection:
+                connection.execute(_STATEMENTS["go_on_holding"], values)
+
+    def _hold(self, run: str) -> None:
         now = _now()
         with self._database.writing() as connection:
+            _lock(connection)
             row = connection.execute(_STATEMENTS["run"], {"run": run}).fetchone()
             if row is None:
                 raise RunError(f"{run}: there is no such run in the log. `sadari log list` shows those that are.")
             if row["owner"] not in ("", self.owner) and _is_alive(row["owner"], row["until"] > _text(now)):
                 raise MovedOnError(f"{run} is being worked on by another process ({row['owner']}). Wait until it is done.")
             connection.execute(_STATEMENTS["hold"], {"run": run, "owner": self.owner, "until": _text(now + _lease())})
-        try:
-            yield
-        finally:
-            with suppress(RunError), self._database.writing() as connection:
-                connection.execute(_STATEMENTS["let_go"], {"run": run, "owner": self.owner})
 
     def erase(self, user: str, by: str) -> int:
-        """Erase what the runs of a user hold; that there were such events stays. How many runs it were."""
+        """Erase what the runs of a user hold, and whose they were; that there were such events stays. How many runs it were.
+
+        What the user spent today stays until the day is over, or limits would end with it.
+        """
         runs = [entry.run for entry in self.runs(user=user) if entry.status != "erased"]
         for run in runs:
             with self._database.writing() as connection:
+                head = _lock(connection)
                 connection.execute(_STATEMENTS["erase"], {"run": run})
-                events = connection.execute(_STATEMENTS["run"], {"run": run}).fetchone()["events"]
-                self._append(connection, run, [Draft("run.erased", {"by": by})], events)
+                row = connection.execute(_STATEMENTS["run"], {"run": run}).fetchone()
+                self._append(connection, row, [Draft("run.erased", {"by": by})], head)
+                connection.execute(_STATEMENTS["erase_user"], {"run": run})
+        with self._database.writing() as connection:
+            connection.execute(_STATEMENTS["erase_spending"], {"user_id": user, "day": _text(_now())[:10]})
+        self._database.scrub()
         return len(runs)
 
     # --- reading -----------------------------------------------------------------------------------------------------
@@ -233,35 +278,73 @@ class Log:
         Args:
             anchor: A head that an earlier call gave: it has to be in the chain.
         """
-        faults: list[str] = []
-        count, previous, erased, is_anchored = 0, "", 0, not anchor
-        for event in self._all():
-            place = f"event {event.id} ({event.kind} of {event.run})"
-            if event.id != count + 1:
-                faults.append(f"{event.id - count - 1} events before {place} are missing")
-            elif event.hash != event.chained(previous):
-                faults.append(f"{place}: it does not follow the event before it; one of the two was changed")
-            if not event.is_whole:
-                faults.append(f"{place}: its content was changed")
-            count, previous, erased = event.id, event.hash, erased + (event.body is None)
-            is_anchored = is_anchored or event.hash == anchor
         with self._database.reading() as connection:
-            head = connection.execute(_STATEMENTS["head"]).fetchone()
-        if (head["id"], head["hash"]) != (count, previous):
-            faults.append(f"the log ends at event {count}, but {head['id']} were written: the end was cut off")
-        if not is_anchored:
-            faults.append(f"the head {anchor[:16]}... that was kept elsewhere is not in the log: it was written anew")
-        return Verified(count, previous, tuple(faults[:20]), erased)
+            end = connection.execute(_STATEMENTS["end"]).fetchone()  # what is written from now on is not looked at
+            owners = {row["run"]: row["user_id"] for row in connection.execute(_STATEMENTS["owners"])}
+        if end is None:
+            return Verified(0, "", ("the head of the log is missing",), 0)
+        faults: list[str] = []
+        chain = _Chain(owners, anchor)
+        for row in self._rows(end["id"]):
+            faults += chain.follow(row)
+        if (end["id"], end["hash"]) != (chain.count, chain.head):
+            faults.append(f"the log ends at event {chain.count}, but {end['id']} were written: the end was cut off")
+        if (end["last"] or 0) > end["id"]:
+            faults.append(f"events behind event {end['id']} were added")
+        faults += chain.at_end()
+        return Verified(chain.count, chain.head, tuple(faults[:20]), chain.erased)
 
-    def _all(self) -> Iterator[Event]:
-        last = 0
+    def _rows(self, last: int) -> Iterator[Any]:
+        after = 0
         while True:
             with self._database.reading() as connection:
-                rows = connection.execute(_STATEMENTS["page"], {"last": last, "limit": READ_AT_ONCE}).fetchall()
+                rows = connection.execute(_STATEMENTS["page"], {"after": after, "last": last, "limit": READ_AT_ONCE}).fetchall()
             if not rows:
                 return
-            yield from map(_event, rows)
-            last = rows[-1]["id"]
+            yield from rows
+            after = rows[-1]["id"]
+
+
+class _Chain:
+    """What is looked at when a log is verified, from the first event on."""
+
+    def __init__(self, owners: Mapping[str, str], anchor: str) -> None:
+        self._owners, self._anchor, self._is_anchored = owners, anchor, not anchor
+        self._runs, self._emptied, self._erased = set[str](), set[str](), set[str]()
+        self.count, self.head, self.erased = 0, "", 0
+
+    def follow(self, row: Any) -> Iterator[str]:
+        """What is wrong with the next event."""
+        event = Event(row["id"], row["run"], row["seq"], row["time"], row["kind"], None, row["salt"], row["content"], row["hash"])
+        place = f"event {event.id} ({event.kind} of {event.run})"
+        if event.id != self.count + 1:
+            yield f"{event.id - self.count - 1} events before {place} are missing"
+        elif event.hash != event.chained(self.head):
+            yield f"{place}: it does not follow the event before it; one of the two was changed"
+        if row["body"] is not None and event.content != content_hash(event.salt, row["body"]):
+            yield f"{place}: its content was changed"
+        elif event.kind == "run.started" and row["body"] is not None:
+            yield from self._started(event.run, json.loads(row["body"]).get("user"))
+        self.count, self.head, self.erased = event.id, event.hash, self.erased + (row["body"] is None)
+        self._is_anchored = self._is_anchored or event.hash == self._anchor
+        self._runs.add(event.run)
+        if row["body"] is None:
+            self._emptied.add(event.run)
+        if event.kind == "run.erased":
+            self._erased.add(event.run)
+
+    def _started(self, run: str, user: str | None) -> Iterator[str]:
+        if user is not None and self._owners.get(run, user) != user:
+            yield f"{run}: it is listed as a run of somebody else than who began it"
+
+    def at_end(self) -> Iterator[str]:
+        """What is wrong with the whole."""
+        if not self._is_anchored:
+            yield f"the head {self._anchor[:16]}... that was kept elsewhere is not in the log: it was written anew"
+        for run in sorted(self._emptied - self._erased):
+            yield f"{run}: contents were taken away, but nobody erased it"
+        for run in sorted(self._runs - set(self._owners)):
+            yield f"{run}: it was taken off the list of runs"
 
 
 _EVENT_COLUMNS = ("id", "run", "seq", "time", "kind", "body", "salt", "content", "hash")
@@ -271,6 +354,8 @@ _STATEMENTS = {
     "insert_event": f"INSERT INTO events ({', '.join(_EVENT_COLUMNS)}) VALUES ({', '.join(':' + c for c in _EVENT_COLUMNS)})",
     "insert_run": f"INSERT INTO runs ({', '.join(_RUN_COLUMNS)}) VALUES ({', '.join(':' + c for c in _RUN_COLUMNS)})",
     "run": "SELECT * FROM runs WHERE run = :run",
+    "end": "SELECT id, hash, (SELECT MAX(id) FROM events) AS last FROM head",
+    "owners": "SELECT run, user_id FROM runs",
     "head": "UPDATE head SET writes = writes + 1 RETURNING id, hash",  # takes the lock that puts writers in order
     "set_head": "UPDATE head SET id = :id, hash = :hash",
     "set_run": (
@@ -278,6 +363,7 @@ _STATEMENTS = {
         "until = CASE WHEN owner = :owner THEN :until ELSE until END WHERE run = :run"
     ),
     "hold": "UPDATE runs SET owner = :owner, until = :until WHERE run = :run",
+    "go_on_holding": "UPDATE runs SET until = :until WHERE run = :run AND owner = :owner",
     "let_go": "UPDATE runs SET owner = '' WHERE run = :run AND owner = :owner",
     "spend": (
         "INSERT INTO spending (user_id, day, tokens, calls, money) VALUES (:user_id, :day, :tokens, :calls, :money) "
@@ -286,8 +372,10 @@ _STATEMENTS = {
     ),
     "spent": "SELECT tokens, calls, money FROM spending WHERE user_id = :user_id AND day = :day",
     "erase": "UPDATE events SET body = NULL, salt = '' WHERE run = :run",
+    "erase_user": "UPDATE runs SET user_id = '' WHERE run = :run",
+    "erase_spending": "DELETE FROM spending WHERE user_id = :user_id AND day < :day",
     "events": "SELECT * FROM events WHERE run = :run AND seq > :after ORDER BY seq",
-    "page": "SELECT * FROM events WHERE id > :last ORDER BY id LIMIT :limit",
+    "page": "SELECT * FROM events WHERE id > :after AND id <= :last ORDER BY id LIMIT :limit",
     "runs": (
         "SELECT * FROM runs WHERE (CAST(:user_id AS TEXT) IS NULL OR user_id = :user_id) "
         "AND (CAST(:status AS TEXT) IS NULL OR status = :status) "
@@ -319,10 +407,31 @@ def _event(row: Any) -> Event:
     return Event(*place, body, row["salt"], row["content"], row["hash"])
 
 
+def _row(columns: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
+    return dict(zip(columns, values, strict=True))
+
+
+def _lock(connection: Any) -> Any:
+    """The head of the chain; who has it writes alone until the transaction ends."""
+    head = connection.execute(_STATEMENTS["head"]).fetchone()
+    if head is None:
+        raise RunError("the log has lost its head. `sadari log verify` tells what else; nothing is written to it any more.")
+    return head
+
+
+@cache
+def _host() -> str:
+    """Where numbers of processes mean the same: containers may share a name and yet not see each other's processes."""
+    with suppress(OSError):
+        boot, processes = Path("/proc/sys/kernel/random/boot_id").read_text()[:8], Path("/proc/self/ns/pid").stat().st_ino
+        return f"{socket.gethostname()}/{boot}/{processes}"
+    return socket.gethostname()
+
+
 def _is_alive(owner: str, is_in_time: bool) -> bool:
     """Whether the process that holds a run may still be at work: of other machines nobody knows, so it is while its time runs."""
     host, pid, started = owner.split(":")[:3]
-    return is_in_time if host != socket.gethostname() else started != "" and started == _started(int(pid))
+    return is_in_time if host != _host() else started != "" and started == _started(int(pid))
 
 
 def _started(pid: int) -> str:
