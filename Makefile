@@ -5,7 +5,7 @@ READY := .venv/.installed
 # Test processes share two cores: one thread each is many times faster than two.
 TESTS := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
 
-.PHONY: setup demo quick test test-all check bench-evidence bench-real bench-training bench-generation bench-ingestion bench-retrieval bench-retrieval-scale bench-tools clean
+.PHONY: setup demo quick test test-all check bench-evidence bench-real bench-training bench-generation bench-ingestion bench-retrieval bench-retrieval-scale bench-safety bench-tools clean
 
 setup: $(READY)
 
@@ -55,6 +55,10 @@ bench-retrieval: setup
 
 bench-retrieval-scale: setup
 	$(BIN)/python benchmarks/retrieval_scale/run.py
+
+# QUICK=1: all attacks, a tenth of the rest.
+bench-safety: setup
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/safety/run.py $(if $(QUICK),--quick)
 
 bench-tools: setup
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/tools/run.py

@@ -6,22 +6,28 @@ import shutil
 import sqlite3
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-from sadari.acting import opening, recorded
+from tests.small_tasks import write_task
+
+from sadari.acting import SystemResponder, opening, recorded
+from sadari.agent.approval import approve, pending
+from sadari.agent.log import Log
+from sadari.agent.loop import Agent, Loop
 from sadari.agent.tools import Place, close_tools, open_tools
+from sadari.answer import Answerer
 from sadari.errors import ToolFailedError
 from sadari.measure.scorers.whole_task import WholeTaskScorer, calls_of
+from sadari.model.scripted import ScriptedModel
 from sadari.run import ClimbOptions, run_climb
 from sadari.task import load_task
 from sadari.task.readers import scan_rows
-from sadari.types import Answer, Caller, Example, Tool
-
-from tests.small_tasks import write_task
+from sadari.types import Answer, Caller, Example, System, Tool
 
 pytest.importorskip("fastapi")
 from fastapi.testclient import TestClient
@@ -61,7 +67,9 @@ def order_in(status: str) -> dict[str, str]:
     """The first order of the shop in a state."""
     with (MALL / "api" / "orders.csv").open(encoding="utf-8") as file:
         names = next(file).strip().split(",")
-        return next(row for row in (dict(zip(names, line.strip().split(","), strict=True)) for line in file) if row["status"] == status)
+        return next(
+            row for row in (dict(zip(names, line.strip().split(","), strict=True)) for line in file) if row["status"] == status
+        )
 
 
 # --- files -------------------------------------------------------------------------------------------------------------
@@ -113,8 +121,8 @@ def test_the_answer_that_a_row_records_is_right_by_its_own_facts() -> None:
 
 def test_an_order_is_cancelled_once_and_then_no_more(api: TestClient) -> None:
     order = order_in(PREPARING)["id"]
-    assert api.post(f"/orders/{order}/cancel").json()["status"] == "취소됨"
-    assert api.get(f"/orders/{order}").json()["status"] == "취소됨"
+    assert api.post(f"/orders/{order}/cancel").json()["취소"] == order
+    assert api.get(f"/orders/{order}").json()["상태"] == "취소됨"
     again = api.post(f"/orders/{order}/cancel")
     assert (again.status_code, again.json()["detail"]) == (409, "이미 취소한 주문입니다.")
 
@@ -122,7 +130,7 @@ def test_an_order_is_cancelled_once_and_then_no_more(api: TestClient) -> None:
 def test_what_is_shipped_is_not_cancelled(api: TestClient) -> None:
     order = order_in("배송 중")["id"]
     assert api.post(f"/orders/{order}/cancel").json()["detail"] == "이미 발송한 주문입니다."
-    assert api.get(f"/orders/{order}").json()["status"] == "배송 중"
+    assert api.get(f"/orders/{order}").json()["상태"] == "배송 중"
 
 
 def test_no_more_is_refunded_than_was_paid_even_bit_by_bit(api: TestClient) -> None:
@@ -148,10 +156,10 @@ def test_a_request_repeated_with_its_key_is_done_once(api: TestClient) -> None:
 @pytest.mark.parametrize(
     ("path", "body", "answer"),
     [
-        ("/mails", {"order": "{id}", "email": "na@mail.example"}, {"order": "{id}", "email": "na@mail.example"}),
-        ("/calls", {"month": 12, "day": 1, "hour": 10}, {"time": "12월 1일 10시"}),
-        ("/coupons", {"phone": "010-0000-0001", "amount": 1000}, {"amount": "1,000원"}),
-        ("/tickets", {"order": "{id}", "problem": "파손"}, {"problem": "파손"}),
+        ("/mails", {"order": "{id}", "email": "na@mail.example"}, {"주문": "{id}", "메일": "na@mail.example"}),
+        ("/calls", {"month": 12, "day": 1, "hour": 10}, {"예약": "12월 1일 10시"}),
+        ("/coupons", {"phone": "010-0000-0001", "amount": 1000}, {"금액": "1,000원"}),
+        ("/tickets", {"order": "{id}", "problem": "파손"}, {"문제": "파손"}),
     ],
 )
 def test_mails_calls_coupons_and_tickets_are_made(api: TestClient, path: str, body: Any, answer: Any) -> None:
@@ -206,6 +214,28 @@ def test_what_changes_something_says_so(tools: dict[str, Tool]) -> None:
     assert reading == {"get_order", "list_orders", "track_order"}
 
 
+def test_an_order_is_cancelled_when_a_person_approves_and_not_before(folder: Path, tools: dict[str, Tool]) -> None:
+    order = order_in(PREPARING)["id"]
+    rules: list[dict[str, Any]] = [
+        {"when": "취소해", "tool_calls": [{"name": "cancel_order", "arguments": {"order": order}}]},
+        {"when": "환불액", "say": "취소했습니다."},
+    ]
+    responder = SystemResponder(Answerer(System("scripted"), ScriptedModel(rules)))
+    log = Log("")
+    loop = Loop(Agent(responder, tuple(tools.values())), log)
+    run = loop.ask(f"{order} 취소해 주세요", Caller("customer"))
+    list(loop.advance(run))
+    assert tools["get_order"].call({"order": order}, Caller()).data["상태"] == PREPARING
+    (asked,) = pending(log, datetime.now().astimezone(), run=run)
+    approve(log, run, asked.call, asked.fingerprint, "clerk", now=datetime.now().astimezone())
+    list(loop.advance(run))
+    answer = loop.state(run).answer
+    assert answer is not None
+    assert answer.text == "취소했습니다."
+    assert tools["get_order"].call({"order": order}, Caller()).data["상태"] == "취소됨"
+    log.close()
+
+
 # --- a climb -----------------------------------------------------------------------------------------------------------
 
 
@@ -213,7 +243,7 @@ def orders_in(folder: Path) -> list[tuple[Any, ...]]:
     database = sqlite3.connect(folder / "api" / "shop.db")
     try:
         tables = ("orders", "mails", "tickets", "calls", "coupons", "answered")
-        return [row for table in tables for row in database.execute(f"SELECT * FROM {table} ORDER BY 1")]  # noqa: S608 (names above)
+        return [row for table in tables for row in database.execute(f"SELECT * FROM {table} ORDER BY 1")]
     finally:
         database.close()
 
@@ -222,16 +252,15 @@ def test_a_climb_makes_the_calls_of_the_rows_and_changes_no_order(folder: Path) 
     wanted = ("status", "cancel", "missing")
     rows = [json.loads(line) for line in (folder / "orders" / "test.jsonl").read_text("utf-8").splitlines()]
     rows = [next(row for row in rows if row["tags"] == [kind] and "승인" not in str(row)) for kind in wanted]
-    rules = []
+    rules: list[dict[str, Any]] = []
     for row in rows:
         for message, before in zip(row["messages"][1:], row["messages"], strict=False):
             if message["role"] == "assistant":
-                calls = [{"name": c["function"]["name"], "arguments": c["function"]["arguments"]} for c in message.get("tool_calls", ())]
+                calls = [call["function"] for call in message.get("tool_calls", ())]
                 rules.insert(0, {"when": before["content"], **({"tool_calls": calls} if calls else {"say": message["content"]})})
     train = [json.loads(line) for line in (folder / "orders" / "train.jsonl").read_text("utf-8").splitlines()[:40]]
-    task = write_task(
-        folder, train, rows, rules=rules, goal="주문을 처리한다.", tools=[{"python": "api/tools.py"}], score={"by": "task"}, ladder=["prompt"]
-    )
+    options = {"tools": [{"python": "api/tools.py"}], "score": {"by": "task"}, "ladder": ["prompt"]}
+    task = write_task(folder, train, rows, rules=rules, goal="주문을 처리한다.", **options)
     module("api/shop.py").open_database(folder / "api" / "shop.db").close()
     before = orders_in(folder)
     steps = list(run_climb(load_task(task), ClimbOptions(), lambda line: None))

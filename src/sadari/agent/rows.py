@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import takewhile
 
 from sadari.agent.log import Event, Log, RunEntry
-from sadari.agent.state import RunState, Step, fold
+from sadari.agent.state import Attached, RunState, Step, fold
 from sadari.text.injection import find_injections
 from sadari.types import Example, Message, Reference, ToolCall, ToolSpec
 
@@ -107,11 +108,18 @@ def _messages(state: RunState, events: Sequence[Event]) -> Iterator[Message]:
             yield replace(turn, weight=0.0)
         elif isinstance(turn, Message) and turn.role == "assistant":
             yield turn if next(ends) else replace(turn, weight=0.0)
-        elif _has_answer(state.turns, at):
-            yield from _step(state, turn) if isinstance(turn, Step) else (turn,)
+        elif not isinstance(turn, Attached) and _has_answer(state.turns, at):
+            yield from _step(state, turn) if isinstance(turn, Step) else (_with_attached(state.turns, at, turn),)
 
 
-def _has_answer(turns: Sequence[Message | Step], at: int) -> bool:
+def _with_attached(turns: Sequence[Message | Attached | Step], at: int, asked: Message) -> Message:
+    """A question with what was attached to it, as the model saw it."""
+    attached = takewhile(lambda turn: isinstance(turn, Attached), turns[at + 1 :])
+    texts = [turn.text for turn in attached if isinstance(turn, Attached)]
+    return replace(asked, content="\n\n".join((asked.content, *texts)))
+
+
+def _has_answer(turns: Sequence[Message | Attached | Step], at: int) -> bool:
     """Whether the question that a turn belongs to was answered: the next message is no other question."""
     after = next((turn for turn in turns[at + 1 :] if isinstance(turn, Message)), None)
     return after is not None and after.role == "assistant"
