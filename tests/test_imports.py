@@ -25,13 +25,12 @@ MAY_KNOW: dict[str, set[str]] = {
     "looks": BASE,
     "answer": BASE | {"prompt", "retrieve", "task"},
     "adapters": BASE | {"agent", "model", "acting", "answer", "retrieve"},
-    "serve": BASE | {"agent", "acting", "answer", "model", "retrieve", "run", "bundle"},
     "agent": BASE | {"model", "retrieve", "egress"},
     "train": BASE | {"model", "answer"},
     "rungs": BASE | {"model", "answer", "train", "prompt", "retrieve", "measure"},
     "ladder": BASE | {"measure", "task", "rungs"},
 }
-EVERYONE = {"run", "acting", "cli", "measurer", "check", "review", "__main__"}
+EVERYONE = {"run", "acting", "serve", "cli", "measurer", "check", "review", "__main__"}
 """They put the house together."""
 
 

@@ -223,8 +223,8 @@ class Retrieval:
         unsupported: What becomes of a sentence that no passage supports; an answer of which nothing remains is the abstention.
         least_support: Share of a sentence that its sources must say, in [0, 1].
         orders: Of a passage in which orders to the model are found, "tell" the model so, or "leave_out" the passage.
-        newest: What is found is overruled by what a newer document says in like words, if the scores of the two are this near to each
-            other, as a share of the span from the best to the last; that is shown in its place. 0 overrules nothing.
+        newest: What is found is overruled by what a newer document says in like words, if the scores of the two are this near to
+            each other, as a share of the span from the best to the last; that is shown in its place. 0 overrules nothing.
     """
 
     source: Literal["documents", "examples"] = "documents"

@@ -29,7 +29,22 @@ VERBS = (
     "doctor",
     "data clean",
     "data generate",
+    "data from-log",
     "tune",
+    "log list",
+    "log show",
+    "log verify",
+    "log erase",
+    "approvals list",
+    "approvals approve",
+    "approvals deny",
+    "approvals edit",
+    "approvals settle",
+    "tools list",
+    "tools call",
+    "tools trust",
+    "serve start",
+    "serve keys",
 )
 
 

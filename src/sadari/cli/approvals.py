@@ -38,14 +38,15 @@ def list_pending(what: What = ".", json: Annotated[bool, typer.Option("--json", 
 
 
 @approvals.command("approve")
-def approve(
-    request: Number, what: What = ".", by: By = "", four_eyes: Annotated[bool, typer.Option("--four-eyes")] = False
-) -> None:
-    """Consent to exactly the call that is shown. It is made when its run goes on: by the service, or by `sadari chat --run RUN`."""
+def approve(request: Number, what: What = ".", by: By = "") -> None:
+    """Consent to exactly the call that is shown. It is made when its run goes on: by the service, or by `sadari chat --run RUN`.
+
+    With `agent: {four_eyes: true}` nobody may approve what he asked for himself.
+    """
     from sadari.agent import approval
 
     log, one = _find(what, request)
-    approval.approve(log, one.run, one.call, one.fingerprint, by or getuser(), now=_now(), four_eyes=four_eyes)
+    approval.approve(log, one.run, one.call, one.fingerprint, by or getuser(), now=_now())
     output.print(f"approved: {call_text(one)}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from sadari.cli.show import answer_json, errors, print_answer, print_json
 from sadari.cli.what import system_of, with_index
@@ -74,6 +75,6 @@ def _act(what: str, system: System, run: str, *, json: bool) -> None:
 
 def _asked(prompt: str = "> ") -> str:
     try:
-        return errors.input(prompt, markup=False).strip()
+        return errors.input(escape(prompt)).strip()
     except EOFError:
         return ""

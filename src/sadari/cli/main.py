@@ -11,6 +11,7 @@ from sadari.cli import ask, chat, check, climb, compare, doctor, evaluate, gate,
 from sadari.cli.approvals import approvals
 from sadari.cli.data import data
 from sadari.cli.log import log
+from sadari.cli.serve import serve
 from sadari.cli.show import errors
 from sadari.cli.tools import tools
 from sadari.errors import SadariError
@@ -48,6 +49,7 @@ app.add_typer(data, name="data")
 app.add_typer(approvals, name="approvals")
 app.add_typer(log, name="log")
 app.add_typer(tools, name="tools")
+app.add_typer(serve, name="serve")
 
 
 def main() -> NoReturn:

@@ -30,6 +30,7 @@ Kind = Literal[
     "call.failed",
     "call.unknown",
     "call.settled",
+    "answer.rated",
 ]
 """What may happen in a run."""
 
