@@ -249,7 +249,8 @@ def _exit_codes() -> str:
 def _errors(error: type[SadariError]) -> Iterator[type[SadariError]]:
     yield error
     for child in error.__subclasses__():
-        yield from _errors(child)
+        if child.__module__ == "sadari.errors":  # others are found or not, by what was imported before
+            yield from _errors(child)
 
 
 if __name__ == "__main__":
