@@ -76,6 +76,14 @@ def test_nothing_changes_in_a_rehearsal_whether_the_call_is_recorded_or_not(tmp_
     assert not (tmp_path / "happened").exists()
 
 
+def test_a_model_that_is_being_trained_is_looked_at_through_its_tools(tmp_path: Path) -> None:
+    system, at_work = system_in(tmp_path), engine()
+    (answer,) = at_work.respond(system, load_model(system.model), [ROW])
+    assert [c.name for c in answer.tool_calls] == ["order_status", "cancel_order"]
+    (bare,) = at_work.respond(system.with_(toolbox=None), load_model(system.model), [ROW])
+    assert bare.tool_calls == ()
+
+
 def test_what_is_forbidden_is_forbidden_in_a_rehearsal_too(tmp_path: Path) -> None:
     policy = {"rules": [{"tools": ["cancel_order"], "decision": "refuse"}]}
     answers, _ = engine().answer(system_in(tmp_path, policy=policy), [ROW])

@@ -119,13 +119,16 @@ class ActingEngine(Engine):
         super().__init__(load)
         self._opened: dict[Path, tuple[Tool, ...]] = {}
 
-    def acting(self, system: System) -> Acting:
+    def acting(self, system: System, model: Model | None = None) -> Acting:
         """The system with its tools open; `close` lets go of what they hold.
+
+        Args:
+            model: What it speaks with; None loads its own.
 
         Raises:
             ConfigError: If a tool cannot be opened.
         """
-        box, answerer = _read_toolbox(system.toolbox), self.answerer(system)
+        box, answerer = _read_toolbox(system.toolbox), Answerer(system, model) if model else self.answerer(system)
         asked = box.agent.judge
         judged_by = System(asked.model, base_url=asked.base_url) if asked is not None and asked.model else system
         judge = None if asked is None else self.model(judged_by)
@@ -146,6 +149,12 @@ class ActingEngine(Engine):
         started = time.perf_counter()
         answers = rehearse(acting, examples)
         return answers, time.perf_counter() - started
+
+    def respond(self, system: System, model: Model, examples: Sequence[Example]) -> list[Answer]:
+        """Answers with a model at hand: one that is being trained."""
+        if system.toolbox is None:
+            return Answerer(system, model).answer(examples)
+        return rehearse(self.acting(system, model), examples)
 
     def tools(self, system: System) -> tuple[Tool, ...]:
         """The tools of a system, opened once; () if it has none.

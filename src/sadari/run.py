@@ -144,6 +144,7 @@ def _climb_in(folder: Path, task: Task, options: ClimbOptions, tell: Tell) -> It
             tell=lambda line: tell(f"{name}: {line}"),
             price_per_hour=task.money.gpu_hour if device_of(start) == "accelerator" else task.money.machine_hour,
             currency=task.money.currency,
+            respond=engine.respond,
             find_personal=lambda text: [found.kind for found in find_personal(text)],
         )
 

@@ -790,6 +790,7 @@ class Workshop:
             starts, by measured speed, so that an interrupted climb repeats the same steps.
         tell: Takes a line of live progress.
         price_per_hour: Of the machine that trains, in `currency`; None if it is not priced.
+        respond: How a system answers with a model at hand, through its tools if it has any; None answers without tools.
         find_personal: Names the kinds of personal data in a text, for rungs that send rows elsewhere; None where nobody looks.
     """
 
@@ -806,6 +807,7 @@ class Workshop:
     tell: Callable[[str], None] = field(default=lambda line: None)
     price_per_hour: float | None = None
     currency: str = "KRW"
+    respond: Callable[[System, Model, Sequence[Example]], list[Answer]] | None = None
     find_personal: Callable[[str], Sequence[str]] | None = None
 
 

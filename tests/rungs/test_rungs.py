@@ -89,7 +89,7 @@ def baseline(shop: Workshop, tmp_path: Path, model: str = "scripted") -> System:
 def test_nothing_that_a_rung_is_made_from_holds_test_examples() -> None:
     assert {f.name for f in fields(Workshop)} == {
         *("goal", "language", "documents", "labels", "tools", "scorer"),
-        *("evaluate", "load", "seed", "time_budget_s", "tell", "find_personal", "price_per_hour", "currency"),
+        *("evaluate", "load", "seed", "time_budget_s", "tell", "find_personal", "price_per_hour", "currency", "respond"),
     }
 
 

@@ -160,10 +160,10 @@ class Bench:
         workshop.tell(f"{share}, {len(items)} rows, {plan.steps} steps, {learner.way}")
         held_out = held_out or items[:64]  # where no answer of validation can be given in words of the system
         before = learner.mean_loss(held_out, objective)
-        answerer = self.answerer
+        answerer, respond = self.answerer, workshop.respond
 
         def look() -> tuple[float, float]:
-            answers = answerer.answer(validation)
+            answers = respond(self.system, self.local, validation) if respond else answerer.answer(validation)
             scores = score_answers(workshop.scorer, list(zip(validation, answers, strict=True)))
             return fmean(score.value for score in scores), learner.mean_loss(held_out, objective)
 
