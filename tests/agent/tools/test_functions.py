@@ -139,7 +139,7 @@ def test_the_decorator_carries_what_its_author_declares() -> None:
     def f() -> None:
         """취소한다."""
 
-    assert f.traits == Traits("irreversible", True, True, True, 5, 1)
+    assert f.traits == Traits("irreversible", True, True, True, timeout_s=5, retries=1)
     assert f.spec.name == "cancel"
     assert f.call({}, KIM).text == "완료했습니다."
     assert f() is None

@@ -4,10 +4,8 @@ Covered: what `sadari.egress` covers; no parser of others' code runs in this pro
 Not covered: pages that a script writes; pages behind a login.
 """
 
-import os
 import tempfile
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -78,14 +76,10 @@ def _read(reply: Reply, caps: Caps) -> WebPage:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"page{suffix}")
         path.write_bytes(reply.body)
-        # A document without a date of its own has that of its file, which is here what the server told.
-        changed = changed_on(reply)
-        stamp = datetime.fromisoformat(changed).replace(tzinfo=UTC).timestamp() if changed else 0.0
-        os.utime(path, (stamp, stamp))
         loaded = load_all(path, Options(Limits(seconds=caps.seconds, file_bytes=2 * caps.size, text_chars=4 * caps.size)))
     if not loaded.documents:
         raise UnreadablePageError(reply.status, loaded.faults[0].reason if loaded.faults else "it holds no text.")
     found = loaded.documents[0]
     address = str(reply.address)
     title = address if found.title == path.stem else found.title
-    return WebPage(address, title, found.text, "" if found.date < "1990" else found.date)
+    return WebPage(address, title, found.text, found.date or changed_on(reply))
