@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from sadari.agent.approval import fingerprint, is_over
 from sadari.agent.filters import Stream
 from sadari.agent.guard import Filter, Guard, Proposal, Ruling, rule, strictest, texts
-from sadari.agent.handover import Delegate, Handover, Reported, run_of_call, what_is_left
+from sadari.agent.handover import Handover, Reported, is_delegate, run_of_call, what_is_left
 from sadari.agent.limits import USUAL, Limits
 from sadari.agent.log import Draft, Event, Kind, Log, MovedOnError, Spent
 from sadari.agent.log.event import canonical
@@ -453,14 +453,14 @@ class _Work:
             tool = self.agent.tool(call.name)
             if call.status in ("started", "handed") and tool is not None and tool.traits.effect == "read":
                 reads.append((call, tool))
-        among = sum(isinstance(tool, Delegate) for _, tool in reads)
+        among = sum(is_delegate(tool) for _, tool in reads)
         under_way = [(call, tool, self._begin(call, tool, among)) for call, tool in reads]
         for call, tool, making in under_way:
             yield from self._end(call, tool, making.wait())
 
     def _begin(self, call: CallState, tool: Tool, among: int) -> Making:
         """Begin a call; one of a specialist with its share of what is left for the question."""
-        if isinstance(tool, Delegate):
+        if is_delegate(tool):
             seconds = (self.clock() - self.began).total_seconds()
             left = what_is_left(self.agent.limits, self.state, seconds, among)
             tool = tool.within(Handover(self.log, self.state, left, self.clock))
