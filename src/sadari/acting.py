@@ -30,6 +30,7 @@ from sadari.answer import Answerer, Engine
 from sadari.bundle import digest
 from sadari.errors import SadariError
 from sadari.files import read_json
+from sadari.prompt.compose import language_of
 from sadari.retrieve.library import open_library
 from sadari.types import (
     Answer,
@@ -205,7 +206,7 @@ def _rehearse(acting: Acting, example: Example) -> Answer:
     loop = Loop(agent, log)
     started = time.perf_counter()
     try:
-        run = loop.ask(question, Caller("rehearsal", language=_language(question)), said=before)
+        run = loop.ask(question, Caller("rehearsal", language=language_of(question)), said=before)
         for _ in range(agent.limits.calls + 1):
             for _piece in loop.advance(run):
                 pass
@@ -260,10 +261,6 @@ class Rehearsed:
         if self.traits.effect == "read":
             return self.tool.call(arguments, caller)
         return Outcome({"ko": "접수되었습니다.", "en": "Accepted."}[caller.language])
-
-
-def _language(text: str) -> Any:
-    return "ko" if any("가" <= ch <= "힣" for ch in text) else "en"
 
 
 def _now() -> datetime:

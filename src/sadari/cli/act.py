@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sadari.cli.approvals import call_text
 from sadari.cli.show import errors
 from sadari.cli.what import log_of
+from sadari.prompt.compose import language_of
 from sadari.types import Answer, Caller, Delta, System
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def converse(loop: "Loop", run: str, text: str, ask: Ask | None) -> tuple[str, A
     """
     user = getuser()
     if text:
-        run = loop.ask(text, Caller(user, language="ko" if any("가" <= ch <= "힣" for ch in text) else "en"), run)
+        run = loop.ask(text, Caller(user, language=language_of(text)), run)
     while True:
         for piece in loop.advance(run):
             if not isinstance(piece, Delta):

@@ -122,14 +122,14 @@ def _is_trusted(one: "Offer", *, yes: bool) -> bool:
 
 def _declared(task: Path) -> "tuple[Sequence[tuple[str, Any]], Place]":
     from sadari.agent.tools.place import Place
+    from sadari.prompt.compose import language_of
     from sadari.task.config import load_config
 
     config = load_config(task)
     folder = task if task.is_dir() else task.parent
     if not config.tools:
         raise ConfigError(f"{task} declares no tools. Add `tools: [calculator, {{sql: data/shop.db}}]`.")
-    korean = any("가" <= ch <= "힣" for ch in config.goal)
-    return [(t.kind, t.options) for t in config.tools], Place(folder.resolve(), os.environ, "ko" if korean else "en")
+    return [(t.kind, t.options) for t in config.tools], Place(folder.resolve(), os.environ, language_of(config.goal))
 
 
 def _documents(task: Path, declared: "Sequence[tuple[str, Any]]") -> "Library | None":

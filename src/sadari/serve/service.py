@@ -3,15 +3,12 @@
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import cached_property
-from pathlib import Path
 
 from sadari.agent.approval import pending
-from sadari.agent.config import Toolbox
 from sadari.agent.log import Log, RunEntry
 from sadari.agent.log.database import open_database
 from sadari.agent.loop import Loop
 from sadari.errors import ConfigError, ModelError
-from sadari.files import read_json
 from sadari.retrieve.embed import BUNDLED, Embedder, load_embedder
 from sadari.serve.asking import Desk
 from sadari.serve.faults import ApiError, missing
@@ -188,10 +185,10 @@ def open_service(system: System, options: ServeOptions) -> Service:
     from sadari.run import open_engine  # and with it all that trains and measures
 
     engine, log = open_engine(), Log(options.log)
-    four_eyes = system.toolbox is not None and read_json(Path(system.toolbox), Toolbox).agent.four_eyes
     embedder = (system.retrieval.embedder if system.retrieval is not None else "") or BUNDLED
     try:
-        loop = Loop(engine.acting(system).on(log), log)
+        acting = engine.acting(system)
+        loop, four_eyes = Loop(acting.on(log), log), acting.box.agent.four_eyes
         model = engine.model(system)
         return Service(loop, model, options, four_eyes=four_eyes, embedder=embedder, close=engine.close)
     except BaseException:
