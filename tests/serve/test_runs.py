@@ -161,7 +161,8 @@ def test_a_client_that_leaves_frees_its_place(start: Any, model: str, stream: bo
         http.timeout = httpx.Timeout(0.5)
         if stream:
             with http.stream("POST", "/v1/chat/completions", json=body) as told:
-                next(told.iter_lines())
+                lines = told.iter_lines()  # held: httpx hangs up when the iterator is dropped
+                next(lines)
                 assert slow.going.wait(30)  # one that leaves before the model begins has nothing to end
         else:
             with pytest.raises(httpx.ReadTimeout):
@@ -179,6 +180,7 @@ def test_a_run_whose_client_left_with_a_key_waits_for_it(start: Any) -> None:
     key = {"extra_headers": {"Idempotency-Key": "k"}}
     stream = ask(live, stream=True, **key)
     next(iter(stream))
+    assert slow.going.wait(30)
     stream.close()
     assert slow.ended.wait(30)
     live.wait_for(lambda: live.service.workers.running == 0)
@@ -205,6 +207,7 @@ def test_a_run_that_a_stopped_server_cuts_off_is_kept_to_be_resumed(start: Any) 
     live = start(responder=slow, users=ROLES, drain_s=1)
     stream = ask(live, stream=True)
     next(iter(stream))
+    assert slow.going.wait(30)
     live.service.workers.refuse()
     with pytest.raises(openai.InternalServerError) as told:
         ask(live)
@@ -219,6 +222,7 @@ def test_too_many_at_once_are_told_when_to_come_again(start: Any) -> None:
     live = start(responder=slow, users=ROLES, at_once=1, waiting=0)
     stream = ask(live, stream=True)
     next(iter(stream))
+    assert slow.going.wait(30)
     with pytest.raises(openai.InternalServerError) as told:
         ask(live)
     assert (told.value.status_code, told.value.response.headers["retry-after"]) == (503, "1")
