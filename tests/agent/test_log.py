@@ -3,6 +3,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -153,3 +154,13 @@ def test_postgresql_keeps_the_same_log(tmp_path: Path, number: int) -> None:
     assert log.verify().faults == ()
     log.erase("kim", "admin")
     assert log.verify().erased == 2
+
+
+def test_what_happened_since_a_time_is_told_across_runs_in_order(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    for day in range(1, 10):
+        monkeypatch.setattr("sadari.agent.log.log._now", lambda day=day: datetime(2026, 5, day, tzinfo=UTC))
+        log.append(log.start("kim", "v1", {}), [Draft("run.asked", {"text": str(day)})])
+    assert [e.id for e in log.happened()] == list(range(1, 19))
+    asked = [e.body for e in log.happened("2026-05-04", {"run.asked"})]
+    assert asked == [{"text": str(day)} for day in range(4, 10)]
+    assert list(log.happened("2026-05-10")) == []

@@ -3,10 +3,11 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
@@ -16,6 +17,8 @@ from sadari.serve import health, own
 from sadari.serve.faults import ApiError, api_error
 from sadari.serve.gate import Gate
 from sadari.serve.openai import chat, completions, embeddings, models, responses
+from sadari.serve.pages import ROUTERS
+from sadari.serve.pages.look import SignInNeededError
 from sadari.serve.service import Service
 
 
@@ -29,9 +32,19 @@ def create_app(service: Service) -> FastAPI:
 
     app = FastAPI(title="sadari", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.service = service
-    for router in (chat.router, completions.router, responses.router, embeddings.router, models.router, own.router, health.router):
+    for router in (
+        chat.router,
+        completions.router,
+        responses.router,
+        embeddings.router,
+        models.router,
+        own.router,
+        health.router,
+        *ROUTERS,
+    ):
         app.include_router(router)
     app.add_exception_handler(SadariError, _tell)
+    app.add_exception_handler(SignInNeededError, _send_to_sign_in)
     app.add_exception_handler(RequestValidationError, _tell_invalid)
     app.add_exception_handler(HTTPException, _tell_http)
     app.add_exception_handler(Exception, _tell_broken)
@@ -47,6 +60,12 @@ def create_app(service: Service) -> FastAPI:
 async def _tell(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, SadariError)
     return _answer(api_error(error))
+
+
+async def _send_to_sign_in(request: Request, error: Exception) -> RedirectResponse:
+    """To the sign-in, and from there back to the page."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    return RedirectResponse(f"/signin?{urlencode({'next': request.url.path + query})}", 303)
 
 
 async def _tell_invalid(request: Request, error: Exception) -> JSONResponse:

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
@@ -35,14 +36,37 @@ def service_of(request: Request) -> Service:
 ServiceOf = Annotated[Service, Depends(service_of)]
 
 
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """Who asks, and how that is known.
+
+    Args:
+        csrf: What a page has to send back with whatever changes something; "" where no cookie says who asks.
+        is_session: Whether a cookie said so.
+    """
+
+    identity: Identity
+    csrf: str = ""
+    is_session: bool = False
+
+
+def sign_in_of(request: Request, service: ServiceOf) -> SignIn:
+    """Who asks, by the key of a program or the session of a page.
+
+    Raises:
+        ApiError: 401, if it is nobody.
+    """
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    return SignIn(service.identify(key.strip() if scheme.lower() == "bearer" else ""))
+
+
 def identify(request: Request, service: ServiceOf) -> Identity:
     """Who asks. Runs in a thread, since it asks the database.
 
     Raises:
         ApiError: 401.
     """
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    return service.identify(key.strip() if scheme.lower() == "bearer" else "")
+    return sign_in_of(request, service).identity
 
 
 Who = Annotated[Identity, Depends(identify)]

@@ -12,7 +12,7 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -257,6 +257,29 @@ class Log:
             rows = connection.execute(_STATEMENTS["events"], {"run": run, "after": after})
             return [_event(row) for row in rows]
 
+    def happened(self, since: str = "", kinds: Collection[str] = ()) -> Iterator[Event]:
+        """The events of all runs in the order in which they were written.
+
+        Args:
+            since: From this time on (UTC, ISO 8601); "" from the first.
+            kinds: Of these kinds; none for all.
+        """
+        with self._database.reading() as connection:
+            last = (connection.execute(_STATEMENTS["end"]).fetchone() or {"id": 0})["id"]
+            after = self._before(connection, since, last)
+        for row in self._rows(last, after):
+            if row["time"] >= since and (not kinds or row["kind"] in kinds):
+                yield _event(row)
+
+    def _before(self, connection: Any, since: str, last: int) -> int:
+        """The last event before a time: found by halving, since an index of times would slow every step of every run."""
+        low, high = 0, last
+        while since and low < high:
+            middle = (low + high + 1) // 2
+            row = connection.execute(_STATEMENTS["time"], {"id": middle}).fetchone()
+            low, high = (middle, high) if row and row["time"] < since else (low, middle - 1)
+        return low
+
     def runs(self, *, user: str | None = None, status: str | None = None, parent: str | None = None) -> list[RunEntry]:
         """The runs, newest first."""
         with self._database.reading() as connection:
@@ -294,8 +317,7 @@ class Log:
         faults += chain.at_end()
         return Verified(chain.count, chain.head, tuple(faults[:20]), chain.erased)
 
-    def _rows(self, last: int) -> Iterator[Any]:
-        after = 0
+    def _rows(self, last: int, after: int = 0) -> Iterator[Any]:
         while True:
             with self._database.reading() as connection:
                 rows = connection.execute(_STATEMENTS["page"], {"after": after, "last": last, "limit": READ_AT_ONCE}).fetchall()
@@ -375,6 +397,7 @@ _STATEMENTS = {
     "erase_user": "UPDATE runs SET user_id = '' WHERE run = :run",
     "erase_spending": "DELETE FROM spending WHERE user_id = :user_id AND day < :day",
     "events": "SELECT * FROM events WHERE run = :run AND seq > :after ORDER BY seq",
+    "time": "SELECT time FROM events WHERE id = :id",
     "page": "SELECT * FROM events WHERE id > :after AND id <= :last ORDER BY id LIMIT :limit",
     "runs": (
         "SELECT * FROM runs WHERE (CAST(:user_id AS TEXT) IS NULL OR user_id = :user_id) "

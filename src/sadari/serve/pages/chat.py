@@ -1,0 +1,5 @@
+"""The page chat."""
+
+from fastapi import APIRouter
+
+router = APIRouter(include_in_schema=False)
