@@ -5,7 +5,7 @@ READY := .venv/.installed
 # Test processes share two cores: one thread each is many times faster than two.
 TESTS := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
 
-.PHONY: setup demo quick test test-all check bench-evidence bench-real bench-training bench-generation bench-ingestion bench-retrieval bench-retrieval-scale bench-safety bench-tools clean
+.PHONY: setup demo quick test test-all check bench-evidence bench-real bench-training bench-generation bench-ingestion bench-retrieval bench-retrieval-scale bench-safety bench-serving bench-tools clean
 
 setup: $(READY)
 
@@ -59,6 +59,10 @@ bench-retrieval-scale: setup
 # QUICK=1: all attacks, a tenth of the rest.
 bench-safety: setup
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/safety/run.py $(if $(QUICK),--quick)
+
+# 64 clients for five minutes, then too many, then kills; QUICK=1 takes under three minutes.
+bench-serving: setup
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/serving/run.py $(if $(QUICK),--quick)
 
 bench-tools: setup
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/tools/run.py

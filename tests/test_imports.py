@@ -15,6 +15,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "text": set(),
     "schema": {"errors"},
     "egress": set(),
+    "migrations": {"errors"},
     "task": BASE | {"retrieve"},  # whose loading reads the documents of a task
     "prompt": BASE,
     "retrieve": BASE | {"model", "egress"},  # embedders behind an endpoint, and shown only to who asks for them
@@ -25,7 +26,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "looks": BASE,
     "answer": BASE | {"prompt", "retrieve", "task"},
     "adapters": BASE | {"agent", "model", "acting", "answer", "retrieve"},
-    "agent": BASE | {"model", "retrieve", "egress"},
+    "agent": BASE | {"model", "retrieve", "egress", "migrations"},
     "train": BASE | {"model", "answer"},
     "rungs": BASE | {"model", "answer", "train", "prompt", "retrieve", "measure"},
     "ladder": BASE | {"measure", "task", "rungs"},

@@ -3,8 +3,9 @@
     python examples/mall/generate_orders.py            writes api/orders.csv, api/openapi.json, orders/train.jsonl and test.jsonl
     python examples/mall/generate_orders.py --check    fails if the files differ from what this program makes; prints the shares
 
-`orders/phrases.yaml` says how customers ask. What the API answers is recorded from the shop itself (`api/shop.py`), over a database
-that is as new for every row. Order numbers, telephone numbers, articles, addresses, sentences and some wishes stand in test only.
+`orders/phrases.SPLIT.yaml` says how customers ask. What the API answers is recorded from the shop itself (`api/shop.py`), over a
+database that is as new for every row. Order numbers, telephone numbers, articles, addresses, sentences and some wishes stand in
+test only: a training row that would say what a test row says, its numbers and names aside, is drawn again.
 """
 
 import argparse
@@ -26,7 +27,7 @@ import yaml
 
 HERE = Path(__file__).resolve().parent
 SEED = 7
-CUSTOMERS = {"train": 420, "test": 110}
+CUSTOMERS = {"train": 700, "test": 110}
 SHARE_WITH_CALLS = 0.3  # of the training rows that go on after an answer: the calls before it are shown, as in a run of the loop
 DENIED = "담당자가 승인하지 않았습니다."
 
@@ -56,28 +57,36 @@ PLACES = {
 }
 
 COUNTS = {  # rows of each kind: train, test
-    "status": (90, 9),
-    "price": (60, 6),
-    "item": (60, 6),
-    "where": (60, 6),
-    "list": (70, 8),
-    "track": (120, 13),
-    "cancel": (120, 14),
-    "address": (110, 13),
-    "refund": (110, 13),
-    "mail": (80, 9),
-    "ticket": (120, 12),
-    "call": (90, 10),
-    "chained": (130, 12),
-    "both": (130, 12),
-    "missing": (110, 11),
-    "given": (110, 11),
-    "follow": (120, 12),
-    "unable": (90, 12),
-    "hello": (20, 4),
-    "thanks": (20, 3),
+    "status": (220, 9),
+    "price": (200, 6),
+    "item": (220, 6),
+    "where": (220, 6),
+    "list": (220, 8),
+    "track": (250, 13),
+    "cancel": (250, 14),
+    "address": (270, 13),
+    "refund": (270, 13),
+    "mail": (200, 9),
+    "ticket": (270, 12),
+    "call": (220, 10),
+    "chained": (330, 12),
+    "both": (330, 12),
+    "missing": (300, 11),
+    "given": (220, 11),
+    "follow": (250, 12),
+    "unable": (260, 12),
+    "hello": (80, 4),
+    "thanks": (80, 3),
 }
+MADE_UP = 0.5  # of the names of places and articles in train: those of real things alone would be learnt by heart, not copied
+SYLLABLES = (
+    "가나다라마바사아자차카타파하고노도로모보소오조초코토포호구누두루무부수우주추쿠투푸후기니디"
+    "리미비시이지치키티피히강난달람만별산안잔한공농돌롱몽봄손온존총"
+)
+CARELESS = 0.25  # of the training sentences are written without care for spaces and marks, as people do
+MARKS = ("?", "!", ".", "..", "~", "ㅠㅠ", "요?")
 REFUSED = 0.25  # of the calls that a state can forbid
+MAY_BE_SHARED = ("mention", "problem", "given")  # a number alone, or a thing's name in few words, is said by everybody
 UNKNOWN = 0.08  # of the orders that are named: there is none of that number
 NOT_APPROVED = 0.06  # of the calls that change something
 
@@ -120,7 +129,8 @@ def make_orders(rng: random.Random) -> dict[str, list[Order]]:
         for _ in range(count):
             phone = phones.pop()
             for item in rng.sample(ITEMS[split].split(), rng.choice((1, 2, 2, 3))):
-                orders[split].append(_order(rng, split, ids.pop(), phone, item))
+                made_up = split == "train" and rng.random() < MADE_UP
+                orders[split].append(_order(rng, split, ids.pop(), phone, _made_up(rng, "") if made_up else item))
     return orders
 
 
@@ -133,7 +143,30 @@ def _order(rng: random.Random, split: str, id: str, phone: str, item: str) -> Or
 
 
 def _address(rng: random.Random, split: str) -> str:
-    return f"{rng.choice(CITIES[split].split())} {rng.choice(STREETS[split].split())} {rng.randint(1, 99)}"
+    city, street = rng.choice(CITIES[split].split()), rng.choice(STREETS[split].split())
+    if split == "train" and rng.random() < MADE_UP:
+        city, street = _made_up(rng, rng.choice(("시", "군", "구"))), _made_up(rng, rng.choice(("로", "길")))
+    return f"{city} {street} {rng.randint(1, 99)}"
+
+
+def _made_up(rng: random.Random, ending: str) -> str:
+    """A name of nothing, which cannot be known but only copied."""
+    return "".join(rng.sample(SYLLABLES, rng.choice((2, 2, 3)))) + ending
+
+
+def _with_particles(text: str) -> str:
+    """을 or 를, 으로 or 로, as the letter before asks for it."""
+    text = re.sub(r"([가-힣])[을를](?= )", lambda m: m[1] + ("을" if _final(m[1]) else "를"), text)
+    return re.sub(r"([가-힣\d])(?:으로|로)(?= )", lambda m: m[1] + ("로" if _final(m[1]) in (0, RIEUL) else "으로"), text)
+
+
+RIEUL = 8
+DIGIT_FINALS = dict(zip("0123456789", (21, RIEUL, 0, 16, 0, 0, 1, RIEUL, RIEUL, 0), strict=True))
+
+
+def _final(letter: str) -> int:
+    """Which consonant a syllable, or a digit as it is read, ends in; 0 for none."""
+    return DIGIT_FINALS[letter] if letter in DIGIT_FINALS else (ord(letter) - ord("가")) % 28
 
 
 # --- conversations -----------------------------------------------------------------------------------------------------
@@ -228,13 +261,20 @@ def told(kind: str, call: tuple[str, dict[str, Any]], result: Any) -> Said:
 
 
 class Writer:
-    """Writes the rows of one split."""
+    """Writes the rows of one split.
 
-    def __init__(self, split: str, orders: Sequence[Order], phrases: dict[str, Any], shop: ModuleType, rng: random.Random) -> None:
-        self.split, self.orders, self.phrases, self.rng = split, orders, phrases, rng
-        self._module = shop
+    Args:
+        avoided: Sentences, with their slots unfilled, that no row may be made of.
+    """
+
+    def __init__(
+        self, split: str, orders: Sequence[Order], phrases: dict[str, Any], shop: ModuleType, avoided: frozenset[str] = frozenset()
+    ) -> None:
+        self.split, self.orders, self.phrases, self.rng = split, orders, phrases, random.Random(f"{SEED} {split}")
+        self._module, self._avoided = shop, avoided
         self._database = shop.open_database(":memory:")
         self._ids = [o.id for o in orders]
+        self.said: set[str] = set()
 
     def rows(self) -> list[dict[str, Any]]:
         made: list[dict[str, Any]] = []
@@ -265,15 +305,32 @@ class Writer:
     # --- words ---------------------------------------------------------------------------------------------------------
 
     def words(self, *path: str, **slots: str) -> str:
-        """A sentence from `phrases.yaml`, its choices drawn and its slots filled."""
-        node = self.phrases[path[0]][self.split]
-        for name in path[1:]:
+        """A sentence from `phrases.SPLIT.yaml`, its choices drawn and its slots filled."""
+        node = self.phrases
+        for name in path:
             node = node[name]
-        text = re.sub(r"\[([^\]]*)\]", lambda m: self.rng.choice(m[1].split("|")), self.rng.choice(node))
-        return re.sub(r"\{(\w+)\}", lambda m: slots[m[1]], text).strip()
+        sentence = self._drawn(node)
+        while path[0] not in MAY_BE_SHARED and sentence in self._avoided:
+            sentence = self._drawn(node)
+        self.said.add(sentence)
+        filled = re.sub(r"\{(\w+)\}", lambda m: slots[m[1]], sentence)
+        return _with_particles(filled) if self.split == "train" else filled
+
+    def _drawn(self, sentences: Sequence[str]) -> str:
+        text = re.sub(
+            r"<(\w+)>", lambda m: self.rng.choice(self.phrases["parts"][m[1]].split("|")).strip(), self.rng.choice(sentences)
+        )
+        while "[" in text:
+            text = re.sub(r"\[([^\[\]]*)\]", lambda m: self.rng.choice(m[1].split("|")), text)
+        return re.sub(r"([.?!,])[.,]", r"\1", re.sub(r" +", " ", text)).strip()
 
     def opened(self, text: str) -> str:
-        return f"{self.rng.choice(self.phrases['opening'][self.split])}{text}"
+        whole = f"{self.rng.choice(self.phrases['opening'])}{text}"
+        if self.split == "train" and self.rng.random() < CARELESS:
+            at = [i for i, letter in enumerate(whole) if letter == " " and "가" <= whole[i - 1] <= "힣"]
+            drop = self.rng.choice(at) if at and self.rng.random() < 0.6 else len(whole)
+            whole = (whole[:drop] + whole[drop + 1 :]).rstrip(".?!") + self.rng.choice(MARKS)
+        return whole
 
     def mention(self, order: str) -> str:
         return self.words("mention", o=order)
@@ -369,7 +426,7 @@ class Writer:
 
     def _write_chained(self, conversation: Conversation) -> None:
         """The number of the order is looked up first."""
-        kind = self.rng.choice([k for k in self.phrases["chained_what"][self.split]])
+        kind = self.rng.choice(list(self.phrases["chained_what"]))
         order = self._order_for(kind)
         call, _ = self.wish(kind, order)
         what = self.words("chained_what", kind)
@@ -379,8 +436,8 @@ class Writer:
 
     def _write_both(self, conversation: Conversation) -> None:
         """Two calls side by side."""
-        first = self.rng.choice([k for k in self.phrases["clause_a"][self.split]])
-        second = self.rng.choice([k for k in self.phrases["clause_b"][self.split]])
+        first = self.rng.choice(list(self.phrases["clause_a"]))
+        second = self.rng.choice(list(self.phrases["clause_b"]))
         if self.split == "train" and (first, second) == ("cancel", "mail"):  # in test only
             second = "track"
         (one, slots), (other, others) = self.wish(first), self.wish(second)
@@ -391,7 +448,7 @@ class Writer:
 
     def _ask_back(self, conversation: Conversation) -> tuple[str, str, tuple[str, dict[str, Any]], dict[str, str]]:
         """A wish that lacks something, and the question for it: its kind, what is lacking, the call in the end, all the slots."""
-        wanted = self.rng.choice([k for k in self.phrases["missing"][self.split]])
+        wanted = self.rng.choice(list(self.phrases["missing"]))
         kind, _, lacking = wanted.partition("_")
         lacking = {"new": "address", "": "order"}.get(lacking, lacking)
         call, slots = self.wish(kind)
@@ -411,7 +468,7 @@ class Writer:
     def _write_follow(self, conversation: Conversation) -> None:
         """A second wish about the same order."""
         first = self.rng.choice(("status", "price", "item", "where", "track"))
-        kind = self.rng.choice([k for k in self.phrases["follow"][self.split] if k != first])
+        kind = self.rng.choice([k for k in self.phrases["follow"] if k != first])
         order = self._order_for(kind if kind != "mail" else "track")
         before, slots = self.wish(first, order)
         call, later = self.wish(kind, order)
@@ -449,9 +506,12 @@ def build() -> tuple[dict[str, str], dict[str, float]]:
     path = HERE / "api" / "orders.csv"
     if not path.exists() or path.read_text("utf-8") != files["api/orders.csv"]:
         path.write_text(files["api/orders.csv"], "utf-8")
-    shop, phrases = load_shop(), yaml.safe_load((HERE / "orders" / "phrases.yaml").read_text("utf-8"))
+    shop = load_shop()
+    phrases = {split: yaml.safe_load((HERE / "orders" / f"phrases.{split}.yaml").read_text("utf-8")) for split in ("train", "test")}
     files["api/openapi.json"] = json.dumps(shop.app.openapi(), ensure_ascii=False, indent=1) + "\n"
-    rows = {split: Writer(split, orders[split], phrases, shop, rng).rows() for split in ("train", "test")}
+    test = Writer("test", orders["test"], phrases["test"], shop)
+    rows = {"test": test.rows()}
+    rows["train"] = Writer("train", orders["train"], phrases["train"], shop, frozenset(test.said)).rows()
     for split, written in rows.items():
         files[f"orders/{split}.jsonl"] = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in written)
     return files, _figures(orders, rows)

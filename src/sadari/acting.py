@@ -108,9 +108,10 @@ class Acting:
             memory = Memory(log.url, config.memory)
             tools = (*tools, *memory_tools(memory, log, language))
             responder = Remembering(responder, memory, self.model.count_tokens, self.model)
-        own = open_team(config.team, tools, self.speak, watched=(guards, filters), limits=config.limits, language=language)
+        alike = Agent(responder, (), guards, filters, config.limits, config.four_eyes)
+        own = open_team(config.team, tools, self.speak, like=alike, language=language)
         check(config.policy, [*tools, *(tool for tool in own if tool not in tools)])
-        return Agent(responder, own, guards, filters, config.limits, config.four_eyes)
+        return replace(alike, tools=own)
 
 
 class ActingEngine(Engine):

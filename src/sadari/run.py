@@ -24,7 +24,7 @@ import sadari
 from sadari.acting import ActingEngine
 from sadari.agent.config import Toolbox, agent_config
 from sadari.answer import Answerer, Engine
-from sadari.bundle import save_bundle
+from sadari.bundle import digest, save_bundle
 from sadari.errors import ConfigError, RunError
 from sadari.files import kept, read_json, read_lines, read_log, to_json, write_lines, write_text
 from sadari.ladder import Limits, climb
@@ -38,7 +38,7 @@ from sadari.mini import MINI_PATH
 from sadari.model import load_model
 from sadari.review import REVIEW, RUN, Climbed, Review, calibrate, review, write_reports
 from sadari.rungs import TRAINED, BaselineRung, SeededRung, check_options, make_rung
-from sadari.rungs.baseline import baseline_system
+from sadari.rungs.baseline import IncumbentRung, baseline_system
 from sadari.rungs.remote_finetune import RemoteFinetuneRung
 from sadari.task import Task, located
 from sadari.task.config import RungSpec
@@ -83,11 +83,13 @@ class ClimbOptions:
             report says so.
         again: Climb anew although the same climb is finished.
         to_the_top: Build every rung, whether or not the target is met, the time is spent, or going on can pay.
+        start: The system to climb on from and to beat; None for the task's model, asked plainly.
     """
 
     quick: bool = False
     again: bool = False
     to_the_top: bool = False
+    start: System | None = None
 
 
 def run_climb(task: Task, options: ClimbOptions, tell: Tell) -> Iterator[Step]:
@@ -116,7 +118,7 @@ def _climb_in(folder: Path, task: Task, options: ClimbOptions, tell: Tell) -> It
     measurer = Measurer(engine, scorer, task, folder / "pieces", tell)
     calibration = calibrate(task, partial(scorer_of, task), folder)
     documents, toolbox = _write_documents(task, folder), _write_toolbox(task, folder)
-    start = kept(folder / "start.json", System, lambda: _start(task, engine, scorer)).with_(toolbox=toolbox)
+    start = kept(folder / "start.json", System, lambda: options.start or _start(task, engine, scorer)).with_(toolbox=toolbox)
     tools = tuple(tool.spec for tool in engine.tools(start.with_(documents=documents)))
     budget_s = QUICK_TIME_S if options.quick else task.budget.time_s
 
@@ -151,9 +153,13 @@ def _climb_in(folder: Path, task: Task, options: ClimbOptions, tell: Tell) -> It
     made = list(_rungs(task, workshop))
     for rung in made:
         if isinstance(rung, RemoteFinetuneRung):  # hours of climbing later is too late to ask
-            rung.ask(baseline_system(start, workshop(rung.name)), task.train, task.validation, folder / "asked")
+            first = start if options.start is not None else baseline_system(start, workshop(rung.name))
+            rung.ask(first, task.train, task.validation, folder / "asked")
     rungs = [_Paid(rung, searches) for rung in made]
-    ladder: list[Rung] = [BaselineRung(start, workshop("baseline")), *rungs]
+    ladder: list[Rung] = [
+        BaselineRung(start, workshop("baseline")) if options.start is None else IncumbentRung(start),
+        *rungs,
+    ]
     limits = Limits(task.score.target, budget_s, task.budget.cost)
     if options.to_the_top:
         limits = Limits(cost=task.budget.cost, heeds_advice=False)
@@ -236,12 +242,11 @@ def _start(task: Task, engine: Engine, scorer: Scorer) -> System:
 
 
 def _room_for_answers(model: Model, task: Task) -> int:
-    """Tokens an answer may take: half as many again as the longest of up to 500 answers of train, at least 16, at most 512."""
-    answers = [e.target for e in task.train if e.kind == "chat"][:500]
+    """Tokens an answer may take: half as many again as the longest of up to 500 rows of train, at least 16, at most 512."""
+    rows = [e for e in task.train if e.kind == "chat"][:500]
     empty = model.count_tokens([Message("user", "")])
-    longest = max((model.count_tokens([Message("user", a.content)]) - empty for a in answers), default=0)
-    if any(a.tool_calls for a in answers):
-        return 512
+    said = [m for e in rows for m in (*e.messages, e.target) if m.role == "assistant"]
+    longest = max((model.count_tokens([Message("user", ""), m]) - empty for m in said), default=0)
     return min(512, max(16, longest * 3 // 2))
 
 
@@ -321,7 +326,11 @@ def _config(task: Task, options: ClimbOptions) -> str:
     resolved = {
         "sadari": sadari.__version__,
         "task": task.config.model_dump(mode="json"),
-        "options": {"quick": options.quick, **({"to_the_top": True} if options.to_the_top else {})},
+        "options": {
+            "quick": options.quick,
+            **({"to_the_top": True} if options.to_the_top else {}),
+            **({"start": digest(options.start)} if options.start is not None else {}),
+        },
         "fingerprint": task.fingerprint,
         "model_files": _files_of(task.model),
     }

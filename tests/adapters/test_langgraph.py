@@ -23,12 +23,12 @@ KIM: Any = {"configurable": {"thread_id": "1", "user": "kim"}}
 class Desk:
     """A desk whose one tool pays, inside a graph."""
 
-    def __init__(self, *says: Any, **graph: Any) -> None:
+    def __init__(self, *says: Any, **agent: Any) -> None:
         self.paid: list[int] = []
         pay = Plain("pay", lambda n: f"{self.paid.append(n) or n}원 지불", Traits("irreversible"))
         self.script = Script(*says)
-        self.loop = Loop(Agent(self.script, (pay,)), Log(""))
-        self.graph = agent_graph(self.loop, **graph).compile(checkpointer=InMemorySaver())
+        self.loop = Loop(Agent(self.script, (pay,), **agent), Log(""))
+        self.graph = agent_graph(self.loop).compile(checkpointer=InMemorySaver())
 
     def ask(self, text: str, config: Any = KIM) -> dict[str, Any]:
         return self.graph.invoke({"messages": [("user", text)]}, config)

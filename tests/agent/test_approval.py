@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from acting import Plain, Script, call
-from sadari.agent.approval import Pending, approve, deny, edit, pending, settle
+from sadari.agent.approval import Pending, Waiting, approve, decided, deny, edit, pending, settle
+from sadari.agent.guard import Ruling
 from sadari.agent.limits import Limits
 from sadari.agent.log import Log
 from sadari.agent.loop import Agent, Loop
+from sadari.agent.team import TeamConfig, open_team
 from sadari.errors import ToolRefusedError
 from sadari.types import Caller, Traits
 
@@ -147,10 +149,10 @@ def test_of_two_who_decide_at_once_one_wins_and_one_is_told(tmp_path: Path) -> N
 
 
 def test_with_four_eyes_the_requester_cannot_approve() -> None:
-    shop = Shop()
+    shop = Shop(four_eyes=True)
     asked = shop.asked
     with pytest.raises(ToolRefusedError, match="somebody else"):
-        approve(shop.log, asked.run, asked.call, asked.fingerprint, "kim", now=NOON, four_eyes=True)
+        approve(shop.log, asked.run, asked.call, asked.fingerprint, "kim", now=NOON)
     with pytest.raises(ToolRefusedError, match="needs a name"):
         approve(shop.log, asked.run, asked.call, asked.fingerprint, "", now=NOON)
 
@@ -191,3 +193,78 @@ def test_a_person_says_what_became_of_a_call_whose_end_nobody_saw(happened: bool
     assert script.heard[1][-1].content == told
     with pytest.raises(ToolRefusedError, match="nobody asks"):
         settle(loop.log, run, asked.call, "boss", happened=happened)
+
+
+def test_a_team_needs_four_eyes_where_its_supervisor_does() -> None:
+    pay = Plain("pay", lambda n: "ok", Traits("irreversible"))
+    team = TeamConfig.model_validate({"till": {"role": "돈을 낸다", "goal": "낸다", "tools": ["pay"]}})
+    supervisor = Agent(Script([call("till", request="1원")]), four_eyes=True)
+    tools = open_team(team, [pay], lambda config: Script([call("pay", n=1)]), like=supervisor)
+    loop = Loop(replace(supervisor, tools=tools), Log(""), lambda: NOON)
+    loop.answer("내 주세요", KIM)
+    (asked,) = pending(loop.log, NOON)
+    assert asked.four_eyes
+    with pytest.raises(ToolRefusedError, match="somebody else"):
+        approve(loop.log, asked.run, asked.call, asked.fingerprint, "kim", now=NOON)
+
+
+class Doubtful:
+    """A judge that is never sure."""
+
+    version = "1"
+
+    def before(self, proposal: Any) -> Ruling:
+        return Ruling("ask", "judge", "확실하지 않습니다")
+
+    def after(self, proposal: Any, outcome: Any) -> None:
+        return None
+
+
+def test_a_request_tells_since_when_it_waits_and_what_each_guard_said() -> None:
+    asked = Shop(guards=(Doubtful(),)).asked
+    assert [(ruling.by, ruling.decision) for ruling in asked.rulings] == [("tool", "ask"), ("judge", "ask")]
+    assert asked.rulings[1].reason == "확실하지 않습니다"
+    assert asked.since.endswith("Z")
+    assert (asked.four_eyes, asked.edited_by) == (False, "")
+
+
+def test_what_waits_is_the_same_asked_once_and_asked_again_and_again() -> None:
+    shop = Shop()
+    waiting = Waiting(shop.log)
+    assert waiting.at(NOON) == waiting.at(NOON) == pending(shop.log, NOON)
+    shop.approve()
+    assert waiting.at(NOON) == []
+    shop.go_on()
+    shop.script._says = [[call("pay", n=7)]]
+    shop.loop.answer("또 내 주세요", KIM, shop.run)
+    assert [one.arguments for one in waiting.at(NOON)] == [{"n": 7}]
+
+
+def test_the_history_tells_who_decided_what_and_what_became_of_it() -> None:
+    shop = Shop()
+    first = shop.asked
+    edited = edit(shop.log, first.run, first.call, first.fingerprint, "lee", {"n": 5}, now=NOON)
+    shop.go_on()
+    assert shop.asked.edited_by == "lee"
+    shop.approve()
+    shop.go_on()
+    told = [(one.call, one.decision, one.by, one.reason, one.status) for one in decided(shop.log, "")]
+    assert told == [(edited, "approve", "boss", "", "succeeded"), (first.call, "edit", "lee", '{"n":5}', "denied")]
+    assert decided(shop.log, "9999") == []
+
+
+def test_the_history_tells_denials_cancellations_and_what_expired() -> None:
+    denied, cancelled, expired = Shop(), Shop(), Shop()
+    deny(denied.log, denied.run, denied.asked.call, denied.asked.fingerprint, "boss", now=NOON, reason="한도 초과")
+    cancelled.loop.cancel(cancelled.run, "kim")
+    expired.now = NOON + timedelta(days=2)
+    expired.go_on()
+    told = [(one.decision, one.by, one.reason) for shop in (denied, cancelled, expired) for one in decided(shop.log, "")]
+    assert told == [("deny", "boss", "한도 초과"), ("cancel", "kim", ""), ("expire", "", "")]
+
+
+def test_what_a_guard_allows_is_no_decision_of_a_person() -> None:
+    free = Plain("pay", lambda n: "ok", Traits("write", needs_approval=False))
+    loop = Loop(Agent(Script([call("pay", n=1)]), (free,)), Log(""), lambda: NOON)
+    loop.answer("?", KIM)
+    assert decided(loop.log, "") == []

@@ -26,6 +26,8 @@ VERBS = (
     "compare",
     "gate",
     "report",
+    "promote",
+    "rollback",
     "doctor",
     "data clean",
     "data generate",
@@ -35,6 +37,9 @@ VERBS = (
     "log show",
     "log verify",
     "log erase",
+    "log cancel",
+    "backup",
+    "restore",
     "approvals list",
     "approvals approve",
     "approvals deny",
@@ -45,6 +50,7 @@ VERBS = (
     "tools trust",
     "serve start",
     "serve keys",
+    "serve people",
 )
 
 

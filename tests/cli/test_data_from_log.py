@@ -9,11 +9,14 @@ import pytest
 
 from acting import Script, call
 from command import Sadari
-from sadari.agent.log import Log
+from sadari.agent.log import Draft, Log
+from sadari.agent.log.database import open_database
 from sadari.agent.loop import Agent, Loop
+from sadari.agent.rows import Review
 from sadari.agent.tools import Place, open_tools
 from sadari.cli.from_log import begin
 from sadari.errors import ConfigError
+from sadari.serve.review import ReviewTable
 from sadari.task import load_task
 from sadari.task.readers import read_examples
 from sadari.task.writers import write_examples
@@ -85,6 +88,7 @@ def test_only_the_runs_of_the_time_and_user_that_are_asked_for(sadari: Sadari, t
         "file": None,
         "written": 0,
         "masked": 0,
+        "sources": {},
         "left_out": {},
     }
 
@@ -128,3 +132,67 @@ def test_rows_of_the_task_itself_are_not_written_again(sadari: Sadari, task: Pat
     assert (said.json["written"], sum(said.json["left_out"].values())) == (0, 1)
     assert not (task / "data" / "from-log.jsonl").exists()
     assert json.loads(said.out)["file"] is None
+
+
+# --- what people think of answers -----------------------------------------------------------------------------------------
+
+
+def rate(task: Path, run: str, rating: str, corrected: str = "", by: str = "kim") -> int:
+    """Rate the last answer of a run; its question."""
+    log = Log(task / "agent-log.sqlite")
+    question = [event.seq for event in log.events(run) if event.kind == "run.asked"][-1]
+    log.append(
+        run, [Draft("answer.rated", {"by": by, "question": question, "rating": rating, "reason": "", "corrected": corrected})]
+    )
+    return question
+
+
+def test_a_corrected_answer_becomes_a_row_and_a_pair_and_a_down_rated_one_neither(sadari: Sadari, task: Path) -> None:
+    first = chat(task, "kim", "반품 기한이 며칠인가요?", "7일입니다.")
+    chat(task, "lee", "영업 시간이 언제인가요?", "9시부터입니다.")
+    bad = chat(task, "lee", "주말에도 여나요?", "글쎄요.")
+    question = rate(task, first, "down", "14일입니다. 문의: 010-1234-5678")
+    rate(task, bad, "down")
+    said = sadari("data", "from-log", task, "--json")
+    assert said.json["sources"] == {"corrected-by-asker": 1, "unrated": 1}
+    assert said.json["left_out"] == {"rated down and not corrected": 1}
+    rows = {row.id: row for row in read_examples(task / "data" / "from-log.jsonl")}
+    assert rows[f"{first}#{question}"].target.content == "14일입니다. 문의: [전화1]"
+    assert sadari("data", "from-log", task, "--pairs").code == 0
+    (pair,) = read_examples(task / "data" / "pairs-from-log.jsonl")
+    assert (pair.kind, pair.target.content, pair.rejected) == ("preference", "14일입니다. 문의: [전화1]", "7일입니다.")
+
+
+def test_a_pair_after_calls_can_be_read_again(sadari: Sadari, task: Path) -> None:
+    (calculator,) = open_tools([("calculator", None)], Place(task))
+    argument = next(iter(calculator.spec.parameters["required"]))
+    run = chat(task, "kim", "3천 원짜리 둘이면요?", ([call(calculator.spec.name, **{argument: "2*3000"})], "5,000원입니다."))
+    rate(task, run, "down", "6,000원입니다.")
+    said = sadari("data", "from-log", task, "--pairs")
+    assert said.code == 0, said.err
+    (pair,) = read_examples(task / "data" / "pairs-from-log.jsonl")
+    assert [m.role for m in pair.prompt] == ["user", "assistant", "tool"]
+    assert (pair.target.content, pair.rejected) == ("6,000원입니다.", "5,000원입니다.")
+
+
+def test_the_table_says_what_came_from_where_and_what_was_left_out_and_why(sadari: Sadari, task: Path) -> None:
+    rate(task, chat(task, "kim", "반품 기한이 며칠인가요?", "7일입니다."), "up")
+    rate(task, chat(task, "lee", "주말에도 여나요?", "글쎄요."), "down")
+    out = " ".join(sadari("data", "from-log", task).out.split())
+    assert "rated up by who asked" in out
+    assert "rated down and not corrected" in out
+
+
+def test_reviews_beside_the_log_count_more_than_ratings(sadari: Sadari, task: Path) -> None:
+    run = chat(task, "kim", "반품 기한이 며칠인가요?", "7일입니다.")
+    question = rate(task, run, "up")
+    table = ReviewTable(open_database(str(task / "agent-log.sqlite")))
+    table.keep(Review(run, question, "boss", "corrected", "14일입니다."))
+    said = sadari("data", "from-log", task, "--trust", "reviewed", "--json")
+    assert said.json["sources"] == {"corrected": 1}
+    assert [row.target.content for row in read_examples(task / "data" / "from-log.jsonl")] == ["14일입니다."]
+
+
+def test_a_trust_that_is_not_known_says_which_are(sadari: Sadari, task: Path) -> None:
+    said = sadari("data", "from-log", task, "--trust", "blind")
+    assert (said.code, "reviewed, rated, all" in said.err) == (2, True)

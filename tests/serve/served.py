@@ -1,4 +1,4 @@
-"""A server that is begun again whenever it dies: python served.py FOLDER PORT. FOLDER/pid says which process to kill."""
+"""A server that is begun again whenever it dies: python served.py FOLDER PORT LOG. FOLDER/pid says which process to kill."""
 
 import os
 import sys
@@ -25,7 +25,7 @@ class Payer:
             yield Reply(Answer("", (call("pay", n=int(messages[-1].content)),), usage=Usage(1, 1)))
 
 
-def main(folder: Path, port: int) -> None:
+def main(folder: Path, port: int, place: str) -> None:
     def pay(n: int) -> str:
         with (folder / "paid").open("a") as paid:
             paid.write(f"{n}\n")
@@ -34,9 +34,9 @@ def main(folder: Path, port: int) -> None:
     while not (folder / "stop").exists():
         child = os.fork()
         if child == 0:
-            log = Log(folder / "log.sqlite")
+            log = Log(place)
             tool = Plain("pay", pay, Traits("write", needs_approval=False, is_trusted=True))
-            options = ServeOptions(port=port, log=str(folder / "log.sqlite"), requests_per_minute=10**6)
+            options = ServeOptions(port=port, log=place, requests_per_minute=10**6)
             service = Service(Loop(Agent(Payer(), (tool,)), log), ScriptedModel(), options)
             serve(service, listen(service), lambda line: None)
             os._exit(0)
@@ -47,4 +47,4 @@ def main(folder: Path, port: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

@@ -213,7 +213,7 @@ def test_answers_say_that_nobody_may_frame_guess_or_keep_them(start: Any) -> Non
         "x-content-type-options": "nosniff",
         "x-frame-options": "DENY",
         "cache-control": "no-store",
-        "referrer-policy": "no-referrer",
+        "referrer-policy": "same-origin",
     }
     assert "default-src 'none'" in headers["content-security-policy"]
     assert "server" not in headers

@@ -1,6 +1,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -63,7 +64,7 @@ def test_a_denied_call_is_not_made_and_an_edited_one_waits_anew(start: Any, till
 
 def test_who_asked_does_not_approve_where_four_eyes_are_needed(start: Any, till: Any) -> None:
     live = start([call("pay", n=5)], tools=(till.tool(),), users=ROLES)
-    live.service.four_eyes = True
+    live.service.desk.loop.agent = replace(live.service.desk.loop.agent, four_eyes=True)
     said = ask(live, "boss")
     (one,) = said.sadari["pending"]
     with live.http("boss") as boss:

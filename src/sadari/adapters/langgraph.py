@@ -73,16 +73,15 @@ def caller_of(config: RunnableConfig, text: str) -> Caller:
     return Caller(str(user), now=_now(), language="ko" if any("가" <= ch <= "힣" for ch in text) else "en")
 
 
-def agent_graph(loop: Loop, who: CallerOf = caller_of, *, four_eyes: bool = False) -> StateGraph[Turns]:
+def agent_graph(loop: Loop, who: CallerOf = caller_of) -> StateGraph[Turns]:
     """A graph that answers the last message of its state; compile it with a checkpointer, or put it into another graph.
 
     While the model writes, pieces of its text come as `{"text": ...}` in the stream mode "custom".
 
     Args:
         who: Says who asks.
-        four_eyes: Whether nobody may approve what he asked for himself.
     """
-    nodes = _Nodes(loop, who, four_eyes)
+    nodes = _Nodes(loop, who)
     graph = StateGraph(Turns)
     graph.add_node("ask", nodes.ask)
     graph.add_node("act", nodes.act)
@@ -97,8 +96,8 @@ def agent_graph(loop: Loop, who: CallerOf = caller_of, *, four_eyes: bool = Fals
 class _Nodes:
     """LangGraph runs a node from its beginning when it resumes: each finds in the log what it did already."""
 
-    def __init__(self, loop: Loop, who: CallerOf, four_eyes: bool) -> None:
-        self._loop, self._who, self._four_eyes = loop, who, four_eyes
+    def __init__(self, loop: Loop, who: CallerOf) -> None:
+        self._loop, self._who = loop, who
 
     def ask(self, state: Turns, config: RunnableConfig) -> Turns:
         messages = state.get("messages", [])
@@ -157,7 +156,7 @@ class _Nodes:
         log, now = self._loop.log, _now()
         told = (log, asked.run, asked.call, said.fingerprint, said.by)
         if said.decision == "approve":
-            approval.approve(*told, now=now, four_eyes=self._four_eyes)
+            approval.approve(*told, now=now)
         elif said.decision == "deny":
             approval.deny(*told, now=now, reason=said.reason)
         elif said.decision == "edit":

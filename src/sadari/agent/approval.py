@@ -3,16 +3,18 @@
 Covered: consent is bound to the tool and its schema, the exact arguments, the version of the agent, the requester and the call in
 its run; it is used once, and expires; of two who decide at once one is told that the other did; the requester may be kept from
 approving (four eyes); changed arguments are a new request.
-Not covered: who the approver is. The caller says it, and has checked it.
+Not covered: who the approver is: the caller says it, and has checked it; with four eyes, whoever changed the arguments of somebody
+else's request may approve them.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sadari.agent.log import Draft, Log, MovedOnError
+from sadari.agent.guard import Ruling
+from sadari.agent.log import Draft, Event, Log, MovedOnError
 from sadari.agent.log.event import canonical
 from sadari.agent.state import CallState, RunState, fold
 from sadari.agent.teaching import say
@@ -31,6 +33,10 @@ class Pending:
         user: Who asked.
         question: What the user asked.
         reason: Why a person is asked.
+        since: When it began to wait, UTC.
+        rulings: What each guard said of the call: its tool, the policy, the judge.
+        edited_by: Who wrote these arguments in place of the model's; "" if nobody did.
+        four_eyes: Whether who asked may not decide.
     """
 
     run: str
@@ -44,6 +50,35 @@ class Pending:
     reason: str
     expires: str
     root: str
+    since: str = ""
+    rulings: tuple[Ruling, ...] = ()
+    edited_by: str = ""
+    four_eyes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What became of a call that had waited for a person.
+
+    Args:
+        time: Of the decision, UTC.
+        decision: "approve", "deny", "edit", "happened", "not_happened"; "cancel" if its run was; "expire" if nobody decided.
+        by: Who decided; "" for nobody.
+        reason: Of a denial; what the model was told of a call whose end nobody saw; of an edit, the new arguments as JSON.
+        user: Who asked.
+        status: What the call is by now, as in `CallState`.
+    """
+
+    time: str
+    run: str
+    call: str
+    decision: str
+    by: str
+    reason: str
+    tool: str
+    arguments: Mapping[str, Any]
+    user: str
+    status: str
 
 
 def fingerprint(spec: ToolSpec, call: CallState, state: RunState) -> str:
@@ -66,20 +101,110 @@ def pending(log: Log, now: datetime, *, run: str | None = None) -> list[Pending]
     Args:
         run: Only those of this run, and of the specialists that it waits for.
     """
-    runs = [run] if run else [entry.run for status in ("waiting", "running", "cancelled") for entry in log.runs(status=status)]
-    found: list[Pending] = []
-    for name in reversed(runs):
-        state = fold(log.events(name))
-        root = _root(log, state)
-        question = next((m.content for m in reversed(root.messages) if m.role == "user"), "")
-        for call in state.waiting:
-            if call.status == "handed":
-                found += pending(log, now, run=call.run) if run else []  # else its run is among `runs`
-            elif call.status == "unknown" or not is_over(call, now):
-                kind = "approval" if call.status == "waiting" else "unknown"
-                what = (call.name, call.arguments, call.fingerprint, state.user, question, call.reason, call.expires)
-                found.append(Pending(name, call.id, kind, *what, root.run))
-    return found
+    if run is None:
+        return Waiting(log).at(now)
+    events = log.events(run)
+    state = fold(events)
+    below = [one for call in state.waiting if call.status == "handed" for one in pending(log, now, run=call.run)]
+    return [*_waiting_in(log, state, events, now), *below]
+
+
+class Waiting:
+    """What waits for a person in a log, for those who ask again and again: runs in which nothing waits are not read twice."""
+
+    def __init__(self, log: Log) -> None:
+        self._log, self._quiet = log, dict[str, int]()
+
+    def at(self, now: datetime) -> list[Pending]:
+        """The calls that wait, oldest run first; those whose time is over are left out."""
+        listed = [entry for status in ("waiting", "running", "cancelled") for entry in self._log.runs(status=status)]
+        quiet, found = dict[str, int](), list[Pending]()
+        for entry in reversed(listed):
+            if self._quiet.get(entry.run) != entry.events:
+                events = self._log.events(entry.run)
+                state = fold(events)
+                found += _waiting_in(self._log, state, events, now)
+                if state.waiting:
+                    continue
+                quiet[entry.run] = state.seq
+            else:
+                quiet[entry.run] = entry.events
+        self._quiet = quiet
+        return found
+
+
+def _waiting_in(log: Log, state: RunState, events: Sequence[Event], now: datetime) -> Iterator[Pending]:
+    """Those of one run; what it handed to a specialist waits in the run of that one."""
+    waiting = [c for c in state.waiting if c.status == "unknown" or (c.status == "waiting" and not is_over(c, now))]
+    if not waiting:
+        return
+    root = _root(log, state)
+    question = next((m.content for m in reversed(root.messages) if m.role == "user"), "")
+    for call in waiting:
+        kind = "approval" if call.status == "waiting" else "unknown"
+        about = [event for event in events if event.body is not None and event.body.get("id") == call.id]
+        what = (call.name, call.arguments, call.fingerprint, state.user, question, call.reason, call.expires)
+        yield Pending(state.run, call.id, kind, *what, root.run, *_how(about), call.four_eyes)
+
+
+def decided(log: Log, since: str, most: int = 50, *, user: str | None = None) -> list[Decided]:
+    """What became of the calls that began to wait for a person since a time (UTC, ISO 8601), newest decision first.
+
+    Args:
+        most: Only so many, of the calls that began to wait last.
+        user: Only what this user asked for.
+    """
+    own = None if user is None else {entry.run for entry in log.runs(user=user)}
+    asked = [event.run for event in log.happened(since, ("call.waiting", "call.unknown")) if own is None or event.run in own]
+    runs = list(dict.fromkeys(reversed(asked)))[:most]
+    found = [one for run in runs for one in decided_in(log.events(run))]
+    return sorted(found, key=lambda one: one.time, reverse=True)[:most]
+
+
+def decided_in(events: Sequence[Event]) -> Iterator[Decided]:
+    """The decisions in the events of one run, in order."""
+    state, waits = fold(events), dict[str, str]()
+    for event in events:
+        if event.body is None or not event.kind.startswith("call."):
+            continue
+        call = str(event.body.get("in_place_of") or event.body.get("id", ""))
+        if event.kind in ("call.waiting", "call.unknown"):
+            waits[call] = event.kind
+        elif (decision := _decision(event.kind, event.body, state.calls.get(call), waits.get(call, ""))) is not None:
+            asked = state.calls[call]
+            what = (*decision, asked.name, asked.arguments, state.user, asked.status)
+            yield Decided(event.time, event.run, call, *what)
+
+
+def _decision(kind: str, body: Mapping[str, Any], call: CallState | None, waited: str) -> tuple[str, str, str] | None:
+    """What an event decided about a call that waited, by whom and why; None if nothing."""
+    by = str(body.get("by", ""))
+    match kind, waited:
+        case "call.approved", "call.waiting":
+            return "approve", by, ""
+        case "call.denied", "call.waiting" if call is not None and not call.edited_to:
+            return "deny" if "reason" in body else "cancel", by, str(body.get("reason", ""))
+        case "call.proposed", "call.waiting":
+            return "edit", by, canonical(body["arguments"])
+        case "call.expired", "call.waiting":
+            return "expire", "", ""
+        case (("call.settled" | "call.failed"), "call.unknown") if by:
+            return "happened" if kind == "call.settled" else "not_happened", by, str(body.get("text", ""))
+    return None
+
+
+def _how(about: Sequence[Event]) -> tuple[str, tuple[Ruling, ...], str]:
+    """Since when a call waits, what the guards said of it, and who wrote it."""
+    since, rulings, edited_by = "", tuple[Ruling, ...](), ""
+    for event in about:
+        body = event.body or {}
+        if event.kind in ("call.waiting", "call.unknown"):
+            since = event.time
+        elif event.kind == "call.ruled":
+            rulings = tuple(Ruling(**ruling) for ruling in body["rulings"])
+        elif event.kind == "call.proposed":
+            edited_by = str(body["by"])
+    return since, rulings, edited_by
 
 
 def _root(log: Log, state: RunState) -> RunState:
@@ -89,18 +214,17 @@ def _root(log: Log, state: RunState) -> RunState:
     return state
 
 
-def approve(log: Log, run: str, call: str, bound_to: str, by: str, *, now: datetime, four_eyes: bool = False) -> None:
+def approve(log: Log, run: str, call: str, bound_to: str, by: str, *, now: datetime) -> None:
     """Consent to a call.
 
     Args:
         bound_to: The fingerprint of what the person saw.
         by: Who consents.
-        four_eyes: Whether the requester may not.
 
     Raises:
-        ToolRefusedError: If it no longer waits, has expired, or is not what the person saw.
+        ToolRefusedError: If it no longer waits, has expired, or is not what the person saw, or this person may not decide.
     """
-    state = _waiting(log, run, call, bound_to, by, now, four_eyes=four_eyes)
+    state = _waiting(log, run, call, bound_to, by, now)
     _decide(log, state, [Draft("call.approved", {"id": call, "by": by, "fingerprint": bound_to})])
 
 
@@ -159,7 +283,7 @@ def is_over(call: CallState, now: datetime) -> bool:
     return call.expires != "" and datetime.fromisoformat(call.expires) <= now
 
 
-def _waiting(log: Log, run: str, call: str, bound_to: str, by: str, now: datetime, *, four_eyes: bool = False) -> RunState:
+def _waiting(log: Log, run: str, call: str, bound_to: str, by: str, now: datetime) -> RunState:
     state = fold(log.events(run))
     asked = state.calls.get(call)
     if asked is None or asked.status != "waiting":
@@ -171,7 +295,7 @@ def _waiting(log: Log, run: str, call: str, bound_to: str, by: str, now: datetim
         raise ToolRefusedError(f"{run} {call}: the request expired on {asked.expires}. The user has to ask again.")
     if not by:
         raise ToolRefusedError("an approval needs a name: who decides?")
-    if (four_eyes or asked.four_eyes) and by == state.user:
+    if asked.four_eyes and by == state.user:
         raise ToolRefusedError(f"{by} asked for this call; somebody else has to decide.")
     return state
 

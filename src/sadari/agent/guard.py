@@ -44,7 +44,11 @@ class Ruling:
 
 
 class Guard(Protocol):
-    """One that rules over calls: the policy, the judge."""
+    """One that rules over calls: the policy, the judge.
+
+    One whose rulings are quick says so by an attribute `asks_model` that is False: the answer of the model is then logged together
+    with what was ruled on its calls.
+    """
 
     @property
     def version(self) -> str:

@@ -132,10 +132,20 @@ class Judge:
     """A `Guard` that asks a model. Without a model it goes by the fixed rules alone."""
 
     def __init__(self, model: Model | None, options: JudgeOptions = _DEFAULTS) -> None:
-        self._model, self._options = model, options
+        self._model, self.options = model, options
         self._free = threading.BoundedSemaphore(MOST_AT_ONCE)
         told = [model.name if model else "", options.model_dump_json(), json.dumps([_TOLD, _CALL, _RESULT], sort_keys=True)]
         self.version = hashlib.sha256("\0".join(told).encode()).hexdigest()[:16]
+
+    @property
+    def asks_model(self) -> bool:
+        """Whether a ruling may take long."""
+        return self._model is not None
+
+    @property
+    def model_name(self) -> str:
+        """Name of the model that judges; "" without one."""
+        return self._model.name if self._model is not None else ""
 
     def before(self, proposal: Proposal) -> Ruling | None:
         """Whether the user asked for the call: "refuse" if not, "ask" if the judge cannot tell; None if it is not asked."""
@@ -143,9 +153,9 @@ class Judge:
         kinds = _orders_said(proposal.messages) if traits.effect != "read" else ()
         if kinds:
             return Ruling("ask", "judge", _REASONS[language]["orders"].format(kinds=", ".join(kinds)))
-        is_watched = traits.effect in self._options.effects
+        is_watched = traits.effect in self.options.effects
         if traits.effect == "read":
-            is_watched = _is_among(self._options.reads, is_trusted=traits.is_trusted)
+            is_watched = _is_among(self.options.reads, is_trusted=traits.is_trusted)
         if self._model is None or not is_watched:
             return None
         said = self._verdict(_CALL[language], _call_parts(proposal, language), CALL_VERDICTS, language)
@@ -158,7 +168,7 @@ class Judge:
     def after(self, proposal: Proposal, outcome: Outcome) -> Ruling | None:
         """Whether the result may be shown; "refuse" withholds it. None if the judge is not asked about it."""
         language, is_trusted = proposal.caller.language, proposal.tool.traits.is_trusted
-        if not _is_among(self._options.results, is_trusted=is_trusted):
+        if not _is_among(self.options.results, is_trusted=is_trusted):
             return None
         kinds = orders_in(outcome.text)
         if kinds:
@@ -173,15 +183,15 @@ class Judge:
 
     def _verdict(self, asked: tuple[str, str], parts: Mapping[str, str], verdicts: Sequence[str], language: Language) -> str:
         """One of the verdicts; "unsure" for everything that is none."""
-        if sum(map(len, parts.values())) > self._options.max_chars:
+        if sum(map(len, parts.values())) > self.options.max_chars:
             return "unsure"
-        said = self._asked(_request(asked, parts, verdicts, language, self._options.rubric))
+        said = self._asked(_request(asked, parts, verdicts, language, self.options.rubric))
         return said if said in verdicts else "unsure"
 
     def _asked(self, request: Request) -> str:
         """What the model says in time. A thread cannot be killed: one that is late goes on, and is not listened to any more."""
-        ends = time.monotonic() + self._options.seconds
-        if not self._free.acquire(timeout=self._options.seconds):
+        ends = time.monotonic() + self.options.seconds
+        if not self._free.acquire(timeout=self.options.seconds):
             return "unsure"
         said: queue.SimpleQueue[str] = queue.SimpleQueue()
         threading.Thread(target=self._generate, args=(request, said), name="judge", daemon=True).start()

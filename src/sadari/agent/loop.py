@@ -228,16 +228,29 @@ class _Work:
     def __init__(self, loop: Loop, state: RunState, began: datetime) -> None:
         self.agent, self.log, self.clock = loop.agent, loop.log, loop._clock
         self.version, self.state, self.began = loop._version, state, began
+        self._written, self._held, self._owed = state, tuple[Draft, ...](), Spent()
+
+    def hold(self, drafts: Sequence[Draft], spent: Spent) -> None:
+        """Know it, and log it with what is written next. For what is asked again after a crash, and followed at once."""
+        self._written, self._held, self._owed = self.state, tuple(drafts), spent
+        at = enumerate(drafts, self.state.seq + 1)
+        self.state = fold([Event(0, self.state.run, seq, "", d.kind, d.body, "", "") for seq, d in at], self.state)
 
     def write(
         self, drafts: Sequence[Draft], *, spent: Spent | None = None, sync: bool = False, whatever: bool = False
     ) -> list[Event]:
         """Log, and know it. What already happened is logged `whatever` was written meanwhile; all else only if nothing was."""
-        events = self.log.append(self.state.run, drafts, after=None if whatever else self.state.seq, spent=spent, sync=sync)
-        if events[0].seq != self.state.seq + 1:
-            self.state = fold(self.log.events(self.state.run))
-        else:
-            self.state = fold(events, self.state)
+        drafts, owed, known = [*self._held, *drafts], self._owed, self._written if self._held else self.state
+        self._held, self._owed = (), Spent()
+        if owed != Spent():
+            spent = owed + (spent or Spent())
+        try:
+            events = self.log.append(known.run, drafts, after=None if whatever else known.seq, spent=spent, sync=sync)
+        except MovedOnError:  # what was held is lost, but it was paid for all the same
+            if owed != Spent():
+                self.log.spend(known.user, owed)
+            raise
+        self.state = fold(events, known) if events[0].seq == known.seq + 1 else fold(self.log.events(known.run))
         return events
 
     @property
@@ -327,13 +340,16 @@ class _Work:
         elif not calls:
             drafts.append(self._final(answer))
         spent = Spent(sum(used), 0, reply.money)
+        if calls:
+            self.hold(drafts, spent)
+            return
         try:
-            events = self.write(drafts, spent=spent, sync=not calls)
+            events = self.write(drafts, spent=spent, sync=True)
         except MovedOnError:  # cancelled meanwhile: it was paid for all the same
             self.log.spend(self.state.user, spent)
             raise
         yield from events
-        if stream.told and not calls and (rest := stream.end(str(drafts[-1].body.get("text", "")))):
+        if stream.told and (rest := stream.end(str(drafts[-1].body.get("text", "")))):
             yield Delta(rest)
 
     def _final(self, answer: Answer) -> Draft:
@@ -379,6 +395,8 @@ class _Work:
             assert refused is not None
             yield from self.write([refused])
             return
+        if self._held and any(getattr(guard, "asks_model", True) for guard in self.agent.guards):
+            yield from self.write([])  # a judge may take long
         proposal = self._proposal(call, tool)
         rulings = rule(proposal, self.agent.guards)
         counts = strictest(rulings)
@@ -427,7 +445,7 @@ class _Work:
         limits, coming = self.agent.limits, sum(c.status in ("waiting", "approved") for c in self.state.open_calls)
         if self.state.made + coming >= limits.calls:
             return True
-        spent = self.log.spent(self.state.user) if limits.has_days else Spent()
+        spent = self._owed + self.log.spent(self.state.user) if limits.has_days else Spent()
         return bool(limits.reached_today(replace(spent, calls=spent.calls + coming)))
 
     def _refused(self, call: CallState, text: str, by: str) -> Draft:
@@ -507,6 +525,8 @@ class _Work:
         return self.write([Draft(kind, body)], sync=has_effect, whatever=True)
 
     def _reviewed(self, call: CallState, tool: Tool, made: Made) -> Mapping[str, Any]:
+        if not self.agent.guards:
+            return {}
         proposal = self._proposal(call, tool)
         for guard in self.agent.guards:
             try:

@@ -1,10 +1,12 @@
 """Making a call: in a thread of its own, with a time limit, repeated only where that does no harm."""
 
+import os
 import queue
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 from sadari.agent.teaching import cut_to, say
@@ -42,7 +44,7 @@ class Making:
     def _begin(self) -> None:
         self._ends_at = time.monotonic() + self._tool.traits.timeout_s
         self._end: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
-        threading.Thread(target=self._run, args=(self._end,), name=f"tool-{self._tool.spec.name}", daemon=True).start()
+        _in_thread(partial(self._run, self._end))
 
     def _run(self, end: "queue.SimpleQueue[Outcome | BaseException]") -> None:
         try:
@@ -78,3 +80,30 @@ class Making:
         broken = Outcome(say("broken", language, kind=type(end).__name__))
         # A write that broke may have taken effect before it did.
         return Made("failed" if traits.effect == "read" else "unknown", broken, f"{type(end).__name__}: {end}"[:500]), True
+
+
+MOST_FREE = 16
+"""Threads that are kept for the next call; to begin one takes as long as a write of the log."""
+
+_Jobs = queue.SimpleQueue[Callable[[], None]]
+_free: list[_Jobs] = []
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_free.clear)  # threads do not come along
+
+
+def _in_thread(job: Callable[[], None]) -> None:
+    """Do it in a thread that is free, or in a new one."""
+    try:
+        jobs = _free.pop()
+    except IndexError:
+        jobs = queue.SimpleQueue()
+        threading.Thread(target=_work, args=(jobs,), name="tool", daemon=True).start()
+    jobs.put(job)
+
+
+def _work(jobs: _Jobs) -> None:
+    while True:
+        jobs.get()()
+        if len(_free) >= MOST_FREE:
+            return
+        _free.append(jobs)

@@ -239,9 +239,11 @@ class Policy:
         needs = [n for n, r in enumerate(config.rules, 1) if r.total or (r.made and r.made.per != "question")]
         if needs and history is None:
             raise ConfigError(f"policy: rule {needs[0]} counts per hour or day, which needs a log of the runs. Open it with one.")
-        self._config, self._history, self._strangers = config, history, tuple(sorted(strangers))
+        self.config, self._history, self._strangers = config, history, tuple(sorted(strangers))
         told = "\0".join((config.model_dump_json(by_alias=True), *self._strangers))
         self.version = hashlib.sha256(told.encode()).hexdigest()[:16]
+
+    asks_model = False
 
     def before(self, proposal: Proposal) -> Ruling | None:
         """The decision of the first rule that holds; None where no rule does and the default is to allow."""
@@ -254,14 +256,14 @@ class Policy:
 
     def _by_rules(self, proposal: Proposal) -> Ruling | None:
         language = proposal.caller.language
-        for number, rule in enumerate(self._config.rules, 1):
+        for number, rule in enumerate(self.config.rules, 1):
             if rule.covers(proposal.tool) and self._holds(rule, proposal):
                 told = getattr(rule.reason, language) if isinstance(rule.reason, Reason) else rule.reason
                 by_number = _SAID[language].get(rule.decision, "").format(n=number)
                 return Ruling(rule.decision, "policy", told or by_number)
-        if self._config.default == "allow":
+        if self.config.default == "allow":
             return None
-        return Ruling(self._config.default, "policy", _DEFAULT[language][self._config.default])
+        return Ruling(self.config.default, "policy", _DEFAULT[language][self.config.default])
 
     def after(self, proposal: Proposal, outcome: Outcome) -> Ruling | None:
         """None: rules are about calls."""

@@ -17,9 +17,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, RootModel, model_validator
 
-from sadari.agent.guard import Filter, Guard
 from sadari.agent.handover import Handover, Reported, run_of_call
-from sadari.agent.limits import USUAL, Limits
+from sadari.agent.limits import Limits
 from sadari.agent.log import Log, MovedOnError
 from sadari.agent.loop import Agent, Loop, Responder
 from sadari.agent.state import CallState, RunState, fold
@@ -182,16 +181,14 @@ def open_team(
     tools: Sequence[Tool],
     responder_of: Callable[[SpecialistConfig], Responder],
     *,
-    watched: tuple[tuple[Guard, ...], tuple[Filter, ...]] = ((), ()),
-    limits: Limits = USUAL,
+    like: Agent | None = None,
     language: Language = "ko",
 ) -> tuple[Tool, ...]:
     """The tools of the supervisor: those that no specialist names, and the specialists that no other one names.
 
     Args:
         responder_of: Makes what speaks for a specialist, from its goal and its model.
-        watched: Guards and filters, the same for everybody in the team.
-        limits: Of every specialist; what is left of the supervisor's counts too.
+        like: Whose guards, filters, limits and four eyes every specialist has; what is left of the supervisor's limits counts too.
 
     Raises:
         ConfigError: If a specialist names a tool that is not there, or has the name of one.
@@ -204,7 +201,8 @@ def open_team(
         if name not in made:
             config = team.root[name]
             own = tuple(make(tool) if tool in team.root else by_name[tool] for tool in config.tools)
-            agent = Agent(responder_of(config), own, *watched, limits)
+            spoken = responder_of(config)
+            agent = Agent(spoken, own) if like is None else replace(like, responder=spoken, tools=own)
             made[name] = Specialist(name, config.role, agent, language)
         return made[name]
 

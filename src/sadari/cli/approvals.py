@@ -114,7 +114,8 @@ def _find(what: str, request: str) -> "tuple[Log, Pending]":
 def _told(one: "Pending") -> str:
     asked = f"asked by {one.user or 'somebody unknown'}: {one.question}"
     until = f"until {one.expires[:16].replace('T', ' ')}" if one.expires else "begun, and nobody saw its end"
-    return f"{one.run}/{one.call}  {call_text(one)}\n    {asked}\n    why a person: {one.reason}; {until}"
+    changed = f"\n    arguments changed by {one.edited_by}" if one.edited_by else ""
+    return f"{one.run}/{one.call}  {call_text(one)}\n    {asked}{changed}\n    why a person: {one.reason}; {until}"
 
 
 def call_text(one: "Pending") -> str:

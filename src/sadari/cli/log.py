@@ -1,5 +1,6 @@
 """`sadari log`: what agents did, listed, shown and verified."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,7 +9,7 @@ from rich.table import Table
 
 from sadari.cli.show import errors, output, print_json
 from sadari.cli.what import log_of
-from sadari.errors import RunError
+from sadari.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
     from sadari.agent.log import Log
@@ -103,23 +104,76 @@ def verify(
 
 @log.command("erase")
 def erase(
-    user: Annotated[str, typer.Argument(help="The user whose runs are emptied.")],
+    user: Annotated[str, typer.Argument(help="The user whose runs are emptied; left out with --older-than.")] = "",
     what: What = ".",
+    older_than: Annotated[str, typer.Option(help="Of all users, what has rested for so long: 90d.")] = "",
     by: Annotated[str, typer.Option(help="Who erases; written into the log.")] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Erase what a user's runs hold, and what is remembered of the user.
+    """Erase what a user's runs hold and what is remembered of the user; or what is older than it may be.
 
     That there were such events stays, so that the log can still be verified.
     """
-    from sadari.agent.memory import Memory, forget_me
+    from datetime import UTC, datetime
+
+    from sadari.agent.log.database import open_database
+    from sadari.serve.retention import Retention
+
+    if older_than:  # then the one argument is the log
+        user, what = "", (user or what)
+    elif not user:
+        raise ConfigError("whom? Name a user: sadari log erase USER; or say how old: sadari log erase --older-than 90d.")
+    days, now = _days(older_than) if older_than else None, datetime.now(UTC)
+    opened = open_log(what)
+    retention = Retention(opened, open_database(opened.url), days)
+    runs = len(retention.due(now)) if days else sum(run.status != "erased" for run in opened.runs(user=user))
+    whose = f"that rested for {days} days" if days else f"of {user} and all that is remembered"
+    if not yes:
+        typer.confirm(f"Erase {runs} runs {whose}? This cannot be undone.", abort=True)
+    who = by or "the command line"
+    if days:
+        output.print(f"{retention.apply(now, by=who)} runs erased", markup=False, highlight=False)
+    else:
+        erased = retention.erase_user(user, who)
+        output.print(f"{erased.runs} runs and {erased.facts} facts erased", markup=False, highlight=False)
+
+
+def _days(written: str) -> int:
+    match = re.fullmatch(r"([1-9][0-9]{0,4})d", written)
+    if match is None:
+        raise ConfigError(f"--older-than {written[:20]}: write days, as 90d.")
+    return int(match[1])
+
+
+@log.command("cancel")
+def cancel(
+    run: Annotated[str, typer.Argument(help="Name of the run, as `sadari log list` gives it.")],
+    what: What = ".",
+    by: Annotated[str, typer.Option(help="Who cancels; written into the log.")] = "",
+) -> None:
+    """End the work on a run's question: what waits is denied, and no call begins any more. The run takes the next question."""
+    from sadari.agent.loop import Agent, Loop
 
     opened = open_log(what)
-    runs = [run for run in opened.runs(user=user) if run.status != "erased"]
-    if not yes:
-        typer.confirm(f"Erase {len(runs)} runs of {user} and all that is remembered? This cannot be undone.", abort=True)
-    facts, erased = forget_me(Memory(opened.url), opened, user, by or "the command line")
-    output.print(f"{erased} runs and {facts} facts erased", markup=False, highlight=False)
+    loop = Loop(Agent(_Nobody()), opened)
+    state = loop.state(run)
+    if not state.run:
+        raise RunError(f"{run}: there is no such run in {log_of(what)}. `sadari log list` shows those that are.")
+    if state.status not in ("running", "waiting"):
+        raise RunError(f"{run} is {state.status}: there is nothing to cancel.")
+    if state.parent:
+        raise RunError(f"{run} is a part of {state.parent}: cancel that one.")
+    loop.cancel(run, by or "the command line")
+    output.print(f"{run} is cancelled", markup=False, highlight=False)
+
+
+class _Nobody:
+    """Who says nothing: to cancel a run nobody has to speak."""
+
+    version = ""
+
+    def reply(self, *_: Any) -> Any:
+        raise AssertionError("nobody was to speak")
 
 
 def _brief(body: Any) -> str:

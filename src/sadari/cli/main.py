@@ -7,8 +7,9 @@ from typing import NoReturn
 
 import typer
 
-from sadari.cli import ask, chat, check, climb, compare, doctor, evaluate, gate, index, init, report, tune
+from sadari.cli import ask, chat, check, climb, compare, doctor, evaluate, gate, index, init, promote, report, tune
 from sadari.cli.approvals import approvals
+from sadari.cli.backup import backup, restore
 from sadari.cli.data import data
 from sadari.cli.log import log
 from sadari.cli.serve import serve
@@ -44,7 +45,11 @@ app.command("eval")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("gate")(gate.gate)
 app.command("report")(report.report)
+app.command("promote")(promote.promote)
+app.command("rollback")(promote.rollback)
 app.command("doctor")(doctor.doctor)
+app.command("backup")(backup)
+app.command("restore")(restore)
 app.add_typer(data, name="data")
 app.add_typer(approvals, name="approvals")
 app.add_typer(log, name="log")

@@ -50,14 +50,32 @@ def compose(
     documents = _documents(passages, marks, language)
     above = documents if place == "question" else ""
     messages = [m for m in (_system_message(prompt, conversation, documents if place == "system" else ""),) if m.content]
-    for shot in reversed(shots):
-        messages += [Message("user", shot.question, weight=0.0), Message("assistant", shot.target.content, weight=0.0)]
+    for number, shot in reversed(list(enumerate(shots, 1))):
+        messages += _shown(shot, number)
     for i, turn in enumerate(conversation):
         if i == at:
             messages.append(replace(turn, content=_framed(asked, above, similar, language)))
         elif turn.role != "system":
             messages.append(turn)
     return tuple(messages)
+
+
+def _shown(shot: Example, number: int) -> list[Message]:
+    """The last question of an example, the calls that were made for it with their results, and its answer; nothing is learnt of it.
+
+    Ids of calls are made its own: endpoints match a result to its call by them.
+    """
+    turns = (*shot.prompt, shot.target)
+    at = max((i for i, m in enumerate(turns) if m.role == "user"), default=0)
+    return [
+        replace(
+            turn,
+            weight=0.0,
+            tool_calls=tuple(replace(call, id=f"shot{number}-{call.id}" if call.id else "") for call in turn.tool_calls),
+            tool_call_id=f"shot{number}-{turn.tool_call_id}" if turn.tool_call_id else None,
+        )
+        for turn in turns[at:]
+    ]
 
 
 def sentence_marks(number: int) -> list[str]:

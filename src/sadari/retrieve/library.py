@@ -47,8 +47,12 @@ class Library:
         """
         if not tokens:
             return chunk
-        section = section_around(chunk, self._store.chunks_of(chunk.document))
+        section = section_around(chunk, self.chunks_of(chunk.document))
         return section.widened(chunk, tokens) if section else chunk
+
+    def chunks_of(self, document: str) -> list[Chunk]:
+        """The chunks of a document, in order; [] if it is not held."""
+        return list(self._store.chunks_of(document))
 
 
 def open_library(documents: Path | None, retrieval: Retrieval, index: str | None = None) -> Library:

@@ -20,6 +20,19 @@ class BaselineRung:
         return Built(baseline_system(self._start, self._workshop))
 
 
+class IncumbentRung:
+    """What a climb that goes on from an earlier one begins with: the system that was won or is served, as it is."""
+
+    name = "incumbent"
+
+    def __init__(self, start: System) -> None:
+        self._start = start
+
+    def build(self, incumbent: System, train: Sequence[Example], validation: Sequence[Example], workdir: Path) -> Built:
+        """The starting system; nothing is learnt."""
+        return Built(self._start)
+
+
 def baseline_system(start: System, workshop: Workshop) -> System:
     """`start` asked with the goal alone."""
     prompt = Prompt(instruction=zero_shot(workshop.goal).text, labels=workshop.labels)

@@ -67,6 +67,7 @@ def starting_point(incumbent: System, method: Method, workshop: Workshop, workdi
     if incumbent.adapter is not None:
         if local.is_merged:
             save_model(local.model, local.tokenizer, workdir / "base")
+            local.model.name_or_path = str(workdir / "base")  # what is trained now belongs to these weights, and says so
             start = start.with_(model=str(workdir / "base"), adapter=None)
         else:
             start = start.with_(adapter=None)

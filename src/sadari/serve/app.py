@@ -13,13 +13,15 @@ from starlette.middleware.cors import CORSMiddleware
 
 from sadari import __version__
 from sadari.errors import SadariError
-from sadari.serve import health, own
+from sadari.serve import feedback, health, own
 from sadari.serve.faults import ApiError, api_error
 from sadari.serve.gate import Gate
+from sadari.serve.lines import Caught, Lined
 from sadari.serve.openai import chat, completions, embeddings, models, responses
 from sadari.serve.pages import ROUTERS
 from sadari.serve.pages.look import SignInNeededError
 from sadari.serve.service import Service
+from sadari.serve.telemetry import Traced
 
 
 def create_app(service: Service) -> FastAPI:
@@ -27,6 +29,7 @@ def create_app(service: Service) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        service.retention.start()
         yield
         service.close()
 
@@ -39,6 +42,7 @@ def create_app(service: Service) -> FastAPI:
         embeddings.router,
         models.router,
         own.router,
+        feedback.router,
         health.router,
         *ROUTERS,
     ):
@@ -47,13 +51,16 @@ def create_app(service: Service) -> FastAPI:
     app.add_exception_handler(SignInNeededError, _send_to_sign_in)
     app.add_exception_handler(RequestValidationError, _tell_invalid)
     app.add_exception_handler(HTTPException, _tell_http)
-    app.add_exception_handler(Exception, _tell_broken)
+    app.add_middleware(Caught, answer=_tell_broken)
     if service.options.origins:
         headers = ["Authorization", "Content-Type", "Idempotency-Key"]
         app.add_middleware(
             CORSMiddleware, allow_origins=service.options.origins, allow_methods=["GET", "POST"], allow_headers=headers
         )
     app.add_middleware(Gate, options=service.options, finished=service.metrics.answered)
+    if service.telemetry is not None:
+        app.add_middleware(Traced, telemetry=service.telemetry)
+    app.add_middleware(Lined)
     return app
 
 

@@ -8,7 +8,7 @@ Not covered: what the agent itself covers (`sadari.agent.loop`).
 import hashlib
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -22,6 +22,7 @@ from sadari.errors import BudgetError
 from sadari.serve.faults import ApiError, missing, wrong
 from sadari.serve.keys import Identity
 from sadari.serve.questions import Place, Questions
+from sadari.serve.serving import Serving, Stage
 from sadari.types import Caller, Delta, Message, Usage
 
 ENDS = frozenset({"run.answered", "run.stopped", "run.failed", "run.cancelled", "run.erased"})
@@ -63,6 +64,13 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Begun(Place):
+    """The place of a question that is being answered, and the version of the agent that answers it."""
+
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Told:
     """What came of a question.
 
@@ -86,6 +94,7 @@ class Told:
             "run": self.place.run,
             "question": self.place.after + 1,
             "status": self.status,
+            "version": self.state.agent,
             "abstained": answer.abstained if answer else False,
             "citations": [asdict(span) for span in answer.citations] if answer else [],
             "pending": [asdict(one) for one in self.waits],
@@ -97,12 +106,29 @@ class Told:
 
 
 class Desk:
-    """Where questions to one agent arrive."""
+    """Where questions to the agent arrive, whichever version of it answers them."""
 
-    def __init__(self, loop: Loop, questions: Questions) -> None:
-        self.loop, self._questions = loop, questions
-        self.version = loop.agent.version
+    def __init__(self, stage: Stage, questions: Questions) -> None:
+        self._stage, self._questions = stage, questions
         self._lock, self._busy = threading.Condition(), set[str]()
+
+    @property
+    def loop(self) -> Loop:
+        """The current version's, for what every version does alike: to read a run, and to end it."""
+        return self._stage.current.loop
+
+    @property
+    def version(self) -> str:
+        """The current one."""
+        return self._stage.current.version
+
+    def _answering(self, user: str, run: str) -> AbstractContextManager[Serving]:
+        """Who answers, held until it has: of a run the version that answered before, of a new one that of its user's side."""
+        if not run:
+            return self._stage.using(self._stage.for_user(user))
+        if self._stage.candidate is None:
+            return self._stage.using()
+        return self._stage.using(self._stage.for_run(self.loop.state(run).agent))
 
     # --- asking ------------------------------------------------------------------------------------------------------
 
@@ -116,18 +142,20 @@ class Desk:
             BudgetError: If the user's day is spent.
         """
         if not asked.key:
-            place = self._ask(identity, asked)
-            yield place
-            yield from self.go_on(place)
+            with self._answering(identity.user, asked.run) as serving:
+                place = self._ask(serving.loop, identity, asked)
+                yield Begun(place.run, place.after, serving.version)
+                yield from self._go_on(serving.loop, place)
             return
         with self._alone(f"key {identity.user} {asked.key}"):
             place = self._questions.claim(identity.user, asked.key, asked.digest)
-            if not place.run:
-                place = self._place(identity, asked)
-                self._questions.keep(identity.user, asked.key, place)
-            self._ask_at(identity, asked, place)
-            yield place
-            yield from self.go_on(place)
+            with self._answering(identity.user, place.run or asked.run) as serving:
+                if not place.run:
+                    place = self._place(serving.loop, identity, asked)
+                    self._questions.keep(identity.user, asked.key, place)
+                self._ask_at(serving.loop, identity, asked, place)
+                yield Begun(place.run, place.after, serving.version)
+                yield from self._go_on(serving.loop, place)
 
     def go_on(self, place: Place, wait_s: float = 0) -> Iterator[Event | Delta | Told]:
         """Go on with the run of a question that is not over, and tell what came of it.
@@ -135,10 +163,19 @@ class Desk:
         Args:
             wait_s: How long to wait for another thread that goes on with it.
         """
-        if not any(event.kind in ENDS for event in self.loop.log.events(place.run, place.after)):
-            with self._alone(place.run, wait_s):
-                yield from self._advance(place.run)
+        if not self._is_over(place):
+            with self._alone(place.run, wait_s), self._answering("", place.run) as serving:
+                yield from self._advance(serving.loop, place.run)
         yield self.told(place)
+
+    def _go_on(self, loop: Loop, place: Place) -> Iterator[Event | Delta | Told]:
+        if not self._is_over(place):
+            with self._alone(place.run):
+                yield from self._advance(loop, place.run)
+        yield self.told(place)
+
+    def _is_over(self, place: Place) -> bool:
+        return any(event.kind in ENDS for event in self.loop.log.events(place.run, place.after))
 
     def abandon(self, place: Place, by: str) -> None:
         """End the work on a question that nobody waits for any more, so that its run takes the next one."""
@@ -146,27 +183,27 @@ class Desk:
             if self.told(place).status == "running":
                 self.loop.cancel(place.run, by)
 
-    def _advance(self, run: str) -> Iterator[Event | Delta]:
+    def _advance(self, loop: Loop, run: str) -> Iterator[Event | Delta]:
         for left in reversed(range(ANOTHER_TRY)):
             try:
-                yield from self.loop.advance(run)
+                yield from loop.advance(run)
                 return
             except MovedOnError:  # a person decided meanwhile
                 if not left:
                     raise
 
-    def _ask(self, identity: Identity, asked: Asked) -> Place:
+    def _ask(self, loop: Loop, identity: Identity, asked: Asked) -> Place:
         if not asked.messages:
             return self.last_question(asked.run)
         if not asked.run:
             said, question = asked.messages[:-1], asked.messages[-1]
-            run = self.loop.ask(question.content, self._caller(identity, question.content), said=said)
-            return Place(run, self.loop.state(run).seq - 1)
-        place = self._place(identity, asked)
-        self._ask_at(identity, asked, place)
+            run = loop.ask(question.content, self._caller(identity, question.content), said=said)
+            return Place(run, 1)  # behind the event with which it began
+        place = self._place(loop, identity, asked)
+        self._ask_at(loop, identity, asked, place)
         return place
 
-    def _place(self, identity: Identity, asked: Asked) -> Place:
+    def _place(self, loop: Loop, identity: Identity, asked: Asked) -> Place:
         """Where the question is going to stand, its run begun."""
         if not asked.messages:
             return self.last_question(asked.run)
@@ -176,13 +213,13 @@ class Desk:
                 told = f"{asked.run} is {state.status}: it takes the next question when this one is answered or cancelled."
                 raise ApiError(409, told, code=state.status, param="sadari.run", retry_after_s=2)
             return Place(asked.run, state.seq)
-        limits = self.loop.agent.limits
-        reached = limits.reached_today(self.loop.log.spent(identity.user)) if limits.has_days else ""
+        limits, version = loop.agent.limits, loop.agent.version
+        reached = limits.reached_today(loop.log.spent(identity.user)) if limits.has_days else ""
         if reached:  # before a run is begun for nothing
             raise BudgetError(f"Today's limit ({reached}) is reached.")
         said = self._said(asked)
         before = [{"role": m.role, "content": m.content} for m in said]
-        run = self.loop.log.start(identity.user, self.version, {"user": identity.user, "agent": self.version, "messages": before})
+        run = loop.log.start(identity.user, version, {"user": identity.user, "agent": version, "messages": before})
         return Place(run, 1)
 
     def _has_gone_on(self, asked: Asked) -> bool:
@@ -197,14 +234,14 @@ class Desk:
         state = self.told(Place(asked.run, asked.after)).state
         return [m for m in state.messages if m.role != "tool" and not m.tool_calls]
 
-    def _ask_at(self, identity: Identity, asked: Asked, place: Place) -> None:
+    def _ask_at(self, loop: Loop, identity: Identity, asked: Asked, place: Place) -> None:
         """Ask the question at its place, unless it stands there."""
         if not asked.messages:
             return
         question = asked.messages[-1].content
-        there = next(iter(self.loop.log.events(place.run, place.after)), None)
+        there = next(iter(loop.log.events(place.run, place.after)), None)
         if there is None:
-            self.loop.ask(question, self._caller(identity, question), place.run)
+            loop.ask(question, self._caller(identity, question), place.run)
         elif there.kind != "run.asked" or (there.body or {}).get("text") != question:
             raise ApiError(409, f"{place.run} has gone on with something else meanwhile. Take a new key.", code="moved_on")
 

@@ -1,9 +1,10 @@
 """What every request passes first: where it is addressed, from where it comes, how big it is.
 
 Covered: a request that is addressed to another host (DNS rebinding), or comes from another site's page, is refused, on every port
-and whatever it asks for; bodies end at the limit, with or without a declared length; answers say that nobody may frame, guess or
-keep them; each has an id.
-Not covered: requests that are no HTTP, which the parser refuses.
+and whatever it asks for; so is one whose end a proxy could see elsewhere; bodies end at the limit, with or without a declared
+length; for whom a request was passed on is believed of the proxies that are named, and of nobody else; answers say that nobody
+may frame, guess or keep them; each has an id.
+Not covered: requests that are no HTTP, which the parser refuses; a proxy that passes on what its clients say of themselves.
 """
 
 import secrets
@@ -17,12 +18,13 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sadari.serve.faults import ApiError
+from sadari.serve.lines import route_of
 from sadari.serve.options import ServeOptions
 
 SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with "no-referrer" browsers hide from us that it is our own forms that are sent
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
@@ -51,26 +53,27 @@ class Gate:
             await self._app(scope, receive, send)
             return
         request_id, began, status = f"req-{secrets.token_hex(8)}", time.perf_counter(), 500
-        scope.setdefault("state", {})["request_id"] = request_id
+        headers = Headers(scope=scope)
+        origin = {"client": _client(scope, headers, self._options), "is_https": _is_https(scope, headers, self._options)}
+        scope.setdefault("state", {}).update(origin | {"request_id": request_id})
 
         async def safely(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-Id"] = request_id
+                told = MutableHeaders(scope=message)
+                told["X-Request-Id"] = request_id
                 for name, value in self._safe_headers():
-                    headers.setdefault(name, value)
+                    told.setdefault(name, value)
             await send(message)
 
         try:
-            self._check(scope["method"], Headers(scope=scope))
+            self._check(scope["method"], headers)
             await self._app(scope, self._bounded(receive), safely)
         except ApiError as error:  # raised here, or while the body was read
             await JSONResponse(error.body, error.status, error.headers)(scope, receive, safely)
         finally:
-            route = scope.get("route")
-            self._finished(getattr(route, "path", "none"), status, time.perf_counter() - began)
+            self._finished(route_of(scope), status, time.perf_counter() - began)
 
     def _safe_headers(self) -> list[tuple[str, str]]:
         told = [*SAFE_HEADERS.items()]
@@ -82,6 +85,8 @@ class Gate:
         Raises:
             ApiError: Says why.
         """
+        if "transfer-encoding" in headers and "content-length" in headers:
+            raise ApiError(400, "Content-Length and Transfer-Encoding say two things of one body: send one.", code="length")
         hosts = headers.getlist("host")
         host = hosts[0] if len(hosts) == 1 else ""
         if _name(host) not in self._options.names:
@@ -117,6 +122,26 @@ class Gate:
 
     def _too_big(self) -> ApiError:
         return ApiError(413, f"The request is larger than {self._options.max_body:,} bytes.", code="too_large")
+
+
+def _is_https(scope: Scope, headers: Headers, options: ServeOptions) -> bool:
+    """Whether the client speaks https, to us or to the proxy."""
+    if not options.is_proxy(_peer(scope)):
+        return str(scope.get("scheme")) == "https"
+    return ",".join(headers.getlist("x-forwarded-proto")).rpartition(",")[2].strip().lower() == "https"
+
+
+def _client(scope: Scope, headers: Headers, options: ServeOptions) -> str:
+    """The address of the client: the last one in the chain of proxies that is none of those that are believed."""
+    address = _peer(scope)
+    chain = [one.strip() for one in ",".join(headers.getlist("x-forwarded-for")).split(",")]
+    while options.is_proxy(address) and chain and chain[-1]:
+        address = chain.pop()
+    return address
+
+
+def _peer(scope: Scope) -> str:
+    return str((scope.get("client") or ("",))[0])
 
 
 def _name(host: str) -> str:

@@ -1,47 +1,33 @@
-"""Routes of sadari's own: runs, approvals, ratings, keys.
+"""Routes of sadari's own: runs, ratings, keys; approvals stand in `decisions`.
 
-Covered: whoever may not see a run is told that there is none; a decision names what the person saw; whoever decides is the owner of
-the key, never a name in the request; a rating is kept beside the answer, and changes nothing else.
-Not covered: whether the person behind an approver's key reads before deciding.
+Covered: whoever may not see a run is told that there is none; a rating is kept beside the answer, and changes nothing else.
+Not covered: a person who rates without reading.
 """
 
-from collections.abc import Callable
 from dataclasses import asdict
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import BaseModel, Field
 
-from sadari.agent import approval
-from sadari.agent.log import Draft, RunEntry
+from sadari.agent.log import Draft, RunEntry, Spent
 from sadari.agent.state import RunState
+from sadari.serve import administration, decisions, promoting
+from sadari.serve.decisions import go_on
 from sadari.serve.entry import ServiceOf, permitted
 from sadari.serve.faults import ApiError, missing, wrong
-from sadari.serve.keys import Identity, KeyEntry, Role
+from sadari.serve.keys import PREFIX, Identity, KeyEntry, Role
 from sadari.serve.service import Service
 
 router = APIRouter(prefix="/sadari")
+router.include_router(decisions.router)
+router.include_router(administration.router)
+router.include_router(promoting.router)
 
 Asker = Annotated[Identity, Depends(permitted("ask"))]
-Approver = Annotated[Identity, Depends(permitted("approve"))]
 Admin = Annotated[Identity, Depends(permitted("administer"))]
 
 MOST_LISTED = 500
-
-GOES_ON_S = 600.0
-"""Seconds that a decided run waits for whoever works on it at the moment."""
-
-
-class Decision(BaseModel, frozen=True, extra="forbid"):
-    """A decision on a call that waits."""
-
-    decision: Literal["approve", "deny", "edit", "settle"]
-    fingerprint: str = Field(default="", max_length=64, description="Of the call as it was seen; to settle, none.")
-    reason: str = Field(default="", max_length=2_000, description="Of a denial; the model is told.")
-    arguments: dict[str, JsonValue] | None = Field(default=None, description="To edit: the arguments in place of the model's.")
-    happened: bool | None = Field(default=None, description="To settle: whether the call took effect.")
-    told: str = Field(default="", max_length=8_000, description="To settle: what the model is told of it.")
 
 
 class Rating(BaseModel, frozen=True, extra="forbid"):
@@ -62,6 +48,9 @@ class NewKey(BaseModel, frozen=True, extra="forbid"):
     labels: tuple[str, ...] = ()
     requests_per_minute: int | None = Field(default=None, ge=1)
     concurrent: int | None = Field(default=None, ge=1)
+    tokens_per_day: int | None = Field(default=None, ge=1)
+    money_per_day: float | None = Field(default=None, gt=0)
+    scope: tuple[str, ...] = Field(default=(), description="Permissions and model:NAME; all that the key is good for. [] for all.")
 
 
 # --- runs --------------------------------------------------------------------------------------------------------------
@@ -111,7 +100,7 @@ def resume_run(run: str, service: ServiceOf, identity: Asker) -> dict[str, Any]:
     state = service.desk.state_of(identity, run)
     if state.status not in ("running", "waiting"):
         raise ApiError(409, f"{run} is {state.status}: there is nothing to go on with.", code=state.status)
-    _go_on(service, run)
+    go_on(service, run)
     return {"run": run, "status": "resumed"}
 
 
@@ -142,103 +131,38 @@ def _run_json(service: Service, state: RunState) -> dict[str, Any]:
     return common | ({"answer": told.text, "sadari": told.extension} if told is not None else {})
 
 
-def _go_on(service: Service, run: str) -> None:
-    """Go on with a run in the background: nobody waits for it, its log tells what came of it."""
-
-    def go_on() -> None:
-        for _ in service.desk.go_on(service.desk.last_question(run), GOES_ON_S):
-            if service.workers.is_stopping:
-                return
-
-    service.workers.in_background(go_on)
-
-
-# --- approvals ---------------------------------------------------------------------------------------------------------
-
-
-@router.get("/approvals")
-def list_approvals(service: ServiceOf, identity: Asker) -> dict[str, Any]:
-    """The calls that wait for a person, oldest first: all for those who approve, for others those of their own runs."""
-    waiting = approval.pending(service.log, _now())
-    return {"approvals": [asdict(one) for one in waiting if identity.may("approve") or one.user == identity.user]}
-
-
-@router.post("/approvals/{run}/{call}")
-def decide(run: str, call: str, decision: Decision, service: ServiceOf, identity: Approver) -> dict[str, Any]:
-    """Decide on a call that waits. The run then goes on by itself."""
-    if run not in {one.run for one in approval.pending(service.log, _now(), run=run)}:
-        raise missing(f"request {run}/{call}")
-    made = _DECISIONS[decision.decision](service, run, call, decision, identity.user)
-    _go_on(service, run)
-    return {"run": run, "call": made, "decision": decision.decision, "by": identity.user}
-
-
-def _approve(service: Service, run: str, call: str, decision: Decision, by: str) -> str:
-    approval.approve(service.log, run, call, decision.fingerprint, by, now=_now(), four_eyes=service.four_eyes)
-    return call
-
-
-def _deny(service: Service, run: str, call: str, decision: Decision, by: str) -> str:
-    approval.deny(service.log, run, call, decision.fingerprint, by, now=_now(), reason=decision.reason)
-    return call
-
-
-def _edit(service: Service, run: str, call: str, decision: Decision, by: str) -> str:
-    if decision.arguments is None:
-        raise wrong("arguments", "is missing: what is to stand in place of the model's?")
-    return approval.edit(service.log, run, call, decision.fingerprint, by, decision.arguments, now=_now())
-
-
-def _settle(service: Service, run: str, call: str, decision: Decision, by: str) -> str:
-    if decision.happened is None:
-        raise wrong("happened", "is missing: did the call take effect?")
-    approval.settle(service.log, run, call, by, happened=decision.happened, told=decision.told)
-    return call
-
-
-_DECISIONS: dict[str, Callable[[Service, str, str, Decision, str], str]] = {
-    "approve": _approve,
-    "deny": _deny,
-    "edit": _edit,
-    "settle": _settle,
-}
-
-
 # --- keys --------------------------------------------------------------------------------------------------------------
 
 
 @router.get("/keys")
 def list_keys(service: ServiceOf, identity: Admin) -> dict[str, Any]:
     """The keys, without what is secret of them."""
-    return {"keys": [key_json(entry) for entry in service.keys.all()]}
+    return {"keys": [key_json(entry, service.keys.spent(entry.key)) for entry in service.keys.all()]}
 
 
 @router.post("/keys")
 def add_key(wanted: NewKey, service: ServiceOf, identity: Admin) -> dict[str, Any]:
     """Make a key. It is shown this once."""
-    made = Identity(
-        wanted.user,
-        wanted.role,
-        wanted.labels,
-        requests_per_minute=wanted.requests_per_minute,
-        concurrent=wanted.concurrent,
-    )
-    return {"key": service.keys.add(made, wanted.days)}
+    made = Identity(**wanted.model_dump(exclude={"days"}))
+    service.check_priced(made)
+    key = service.keys.add(made, wanted.days)
+    told = wanted.model_dump(exclude={"user"}, exclude_defaults=True) | {"key": key.removeprefix(PREFIX).partition("-")[0]}
+    service.acts.keep(identity.user, "key.make", wanted.user, **told)
+    return {"key": key}
 
 
 @router.post("/keys/{key}/revoke")
 def revoke_key(key: str, service: ServiceOf, identity: Admin) -> dict[str, Any]:
     """Let a key in no more."""
-    if key not in {entry.key for entry in service.keys.all()}:
+    whose = next((entry.identity.user for entry in service.keys.all() if entry.key == key), None)
+    if whose is None:
         raise missing(f"key {key}")
     service.keys.revoke(key)
+    service.acts.keep(identity.user, "key.revoke", whose, key=key)
     return {"key": key, "revoked": True}
 
 
-def key_json(entry: KeyEntry) -> dict[str, Any]:
-    """What may be shown of a key."""
-    return asdict(entry) | {"identity": asdict(entry.identity)}
-
-
-def _now() -> datetime:
-    return datetime.now().astimezone()
+def key_json(entry: KeyEntry, spent: Spent) -> dict[str, Any]:
+    """What may be shown of a key, with what was used today."""
+    today = {"tokens": spent.tokens, "money": spent.money}
+    return asdict(entry) | {"identity": asdict(entry.identity), "today": today}

@@ -27,8 +27,6 @@ class Questions:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        with database.writing() as connection:
-            connection.execute(_SCHEMA)
 
     def claim(self, user: str, key: str, digest: str) -> Place:
         """The place of the question with this key, an empty one if it is new.
@@ -63,10 +61,6 @@ class Questions:
         return count
 
 
-_SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS serve_questions (user_id TEXT NOT NULL, key TEXT NOT NULL, digest TEXT NOT NULL, "
-    "run TEXT NOT NULL, after_event INTEGER NOT NULL, created TEXT NOT NULL, PRIMARY KEY (user_id, key))"
-)
 _CLAIM = (
     "INSERT INTO serve_questions (user_id, key, digest, run, after_event, created) "
     "VALUES (:user_id, :key, :digest, '', 0, :created) ON CONFLICT (user_id, key) DO NOTHING"

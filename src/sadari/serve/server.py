@@ -8,12 +8,17 @@ import uvicorn
 from sadari.errors import ConfigError
 from sadari.serve.app import create_app
 from sadari.serve.gate import LARGEST_HEADERS
+from sadari.serve.lines import configure
 from sadari.serve.service import Service
 
 MOST_CONNECTIONS = 1_024
 
 PATIENCE_S = 15
 """Seconds that a connection stays open between requests."""
+
+
+UNREAD_S = 60
+"""Seconds after which a client that takes nothing of its answer is cut off."""
 
 
 def listen(service: Service) -> socket.socket:
@@ -28,6 +33,8 @@ def listen(service: Service) -> socket.socket:
         # With the protocol named, asyncio sends the pieces of an answer at once; otherwise each waits 40 ms for the one before.
         listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; else a client that reads nothing keeps its connection
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000 * UNREAD_S)
         listening.bind((options.host, options.port))
         listening.listen(MOST_CONNECTIONS)
         return listening
@@ -43,6 +50,7 @@ def serve(service: Service, listening: socket.socket, tell: Callable[[str], None
         tell: Takes lines for the person who started it.
     """
     options = service.options
+    configure(options.log_format)
     scheme = "https" if options.certificate else "http"
     host, port = listening.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
@@ -61,6 +69,7 @@ def server_of(service: Service) -> uvicorn.Server:
         create_app(service),
         http="h11",
         ws="none",
+        log_config=None,
         log_level="warning",
         access_log=False,
         server_header=False,

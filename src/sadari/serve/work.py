@@ -1,23 +1,32 @@
 """Blocking work beside the event loop: a thread for each request, so many at once.
 
 Covered: work takes its turn when one is free, and whoever waits too long is told to come again; what is written is kept for its
-reader, so that a slow one holds up nobody; work whose reader has left ends at the next place where that does no harm.
+reader, so that a slow one holds up nobody; work whose reader has left ends at the next place where that does no harm, and is not
+begun if it still waits.
 Not covered: a piece of work that never gives anything cannot be ended; it keeps its place.
 """
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from typing import Any, Generic, TypeVar
 
-from sadari.serve.faults import busy
+from sadari.serve.faults import ApiError, busy
 
 T = TypeVar("T")
 
 IN_BACKGROUND = 4
 """Runs that go on at once without anybody waiting for them."""
+
+GONE = 499
+"""What is noted for a client that left."""
+
+LONG_S = 86_400.0
+"""Longer than anything waits for its turn."""
 
 _END = object()
 
@@ -27,7 +36,8 @@ class Work(Generic[T]):
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._given: asyncio.Queue[Any] = asyncio.Queue()
+        self._given: deque[Any] = deque()
+        self._news, self._is_told = asyncio.Event(), False
         self._left = threading.Event()
 
     def leave(self) -> None:
@@ -40,7 +50,12 @@ class Work(Generic[T]):
         Raises:
             StopAsyncIteration: At its end.
         """
-        given = await self._given.get()
+        if self._given:
+            await asyncio.sleep(0)  # others get their turn, however much there is to read
+        while not self._given:
+            self._news.clear()
+            await self._news.wait()
+        given = self._given.popleft()
         if given is _END:
             raise StopAsyncIteration
         if isinstance(given, _Raised):
@@ -71,8 +86,15 @@ class Work(Generic[T]):
                 pieces.close()
 
     def _give(self, piece: Any) -> None:
-        with suppress(RuntimeError):  # the server has stopped
-            self._loop.call_soon_threadsafe(self._given.put_nowait, piece)
+        self._given.append(piece)
+        if not self._is_told:  # the event loop is woken once for all that is given until it looks
+            self._is_told = True
+            with suppress(RuntimeError):  # the server has stopped
+                self._loop.call_soon_threadsafe(self._tell)
+
+    def _tell(self) -> None:
+        self._is_told = False
+        self._news.set()
 
 
 class _Raised:
@@ -107,19 +129,25 @@ class Workers:
         """Whether the next request would be told to come again."""
         return self._places <= 0 and len(self._queue) >= self._waiting
 
-    async def begin(self, make: Callable[[], Iterator[T]], may_end: Callable[[T], bool] = lambda piece: True) -> Work[T]:
+    async def begin(
+        self,
+        make: Callable[[], Iterator[T]],
+        may_end: Callable[[T], bool] = lambda piece: True,
+        left: Callable[[], Coroutine[Any, Any, None]] = lambda: asyncio.sleep(LONG_S),
+    ) -> Work[T]:
         """Do what `make` gives in a thread, as soon as a place is free.
 
         Args:
             may_end: Whether work that nobody reads may end behind a piece.
+            left: Comes to its end when nobody waits for the work any more.
 
         Raises:
-            ApiError: 503, if too many wait, or for too long, or the server is stopping.
+            ApiError: 503, if too many wait, or for too long, or the server is stopping; 499, if nobody waits any more.
         """
-        await self._take_place()
+        await self._take_place(left)
         work: Work[T] = Work()
         self._under_way.add(work)
-        done = asyncio.get_running_loop().run_in_executor(self._threads, work.run, make, may_end)
+        done = asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, work.run, make, may_end)
         done.add_done_callback(lambda _: self._done(work))
         return work
 
@@ -131,7 +159,7 @@ class Workers:
     def in_background(self, function: Callable[[], None]) -> None:
         """Do something that nobody waits for."""
         with suppress(RuntimeError):
-            self._background.submit(function)
+            self._background.submit(copy_context().run, function)
 
     def refuse(self) -> None:
         """Begin no more; what is under way goes on."""
@@ -150,7 +178,7 @@ class Workers:
         """Whether nothing new is begun."""
         return self._stopping.is_set()
 
-    async def _take_place(self) -> None:
+    async def _take_place(self, left: Callable[[], Coroutine[Any, Any, None]]) -> None:
         if self.is_stopping:
             raise busy("The server is being stopped. Try again in a moment.", 5)
         if self._places > 0:
@@ -160,19 +188,19 @@ class Workers:
             raise busy("As many requests wait as may. Try again in a moment.")
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append(turn)
+        leaving = asyncio.ensure_future(left())
         try:
-            await asyncio.wait_for(asyncio.shield(turn), self._wait_s)
-        except TimeoutError as error:
-            if turn.done():
-                return
-            raise busy("All are busy with other requests. Try again in a moment.") from error
+            await asyncio.wait((turn, leaving), timeout=self._wait_s, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             if turn.done():
                 self._give_place()
             raise
         finally:
+            leaving.cancel()
             if turn in self._queue:
                 self._queue.remove(turn)
+        if not turn.done():
+            raise ApiError(GONE, "The client has left.") if leaving.done() else busy("All are busy. Try again in a moment.")
 
     def _give_place(self) -> None:
         if self._queue:

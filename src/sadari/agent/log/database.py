@@ -6,12 +6,21 @@ Their own drivers are called without a layer between: a step of an agent writes 
 import re
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
 from sadari.errors import ConfigError, RunError
+from sadari.migrations import bring_up
+
+MOST_CONNECTIONS = 16
+"""To a server, of one process for one purpose; PostgreSQL lets 100 in as it comes, and a server has more threads than that."""
+
+PATIENCE_S = 30.0
+"""Seconds that a thread waits for its turn."""
 
 
 class Connection(Protocol):
@@ -25,8 +34,8 @@ class Connection(Protocol):
 class Database(Protocol):
     """One database, used from several threads."""
 
-    number: str
-    """Name of the type of a 64-bit integer."""
+    dialect: str
+    """As SQLAlchemy names it, with the driver."""
 
     def writing(self, *, sync: bool = False) -> Any:
         """A transaction, as a context manager; `sync` waits until the disk has it."""
@@ -34,6 +43,10 @@ class Database(Protocol):
 
     def reading(self) -> Any:
         """A connection to read from, as a context manager."""
+        ...
+
+    def connect(self) -> Any:
+        """A connection of the driver, for the one who asks alone."""
         ...
 
     def scrub(self) -> None:
@@ -46,7 +59,36 @@ class Database(Protocol):
 
 
 def open_database(url: str) -> Database:
-    """The database at `url`: a file of SQLite, "" for memory, or postgresql://user:password@host/database.
+    """The database at `url`, its tables brought up to date: a file of SQLite, "" for memory, or postgresql://user:password@host/name.
+
+    Raises:
+        ConfigError: If it is another kind, or a library is missing.
+        RunError: If it cannot be opened, or a newer sadari made its tables.
+    """
+    if not url:
+        return _in_memory()
+    database = database_at(url)
+    bring_up(database)
+    return database
+
+
+def _in_memory() -> Database:
+    database = SqliteDatabase("")
+    with _tables().reading():  # nobody else reads it meanwhile
+        _tables().connect().backup(database.connect())
+    return database
+
+
+@cache
+def _tables() -> "SqliteDatabase":
+    """Empty ones: they are made in 20 ms and copied in none."""
+    database = SqliteDatabase("")
+    bring_up(database)
+    return database
+
+
+def database_at(url: str) -> "SqliteDatabase | PostgresDatabase":
+    """The database as it is, whatever its tables are.
 
     Raises:
         ConfigError: If it is another kind, or a library is missing.
@@ -63,11 +105,11 @@ def open_database(url: str) -> Database:
 class SqliteDatabase:
     """A file, with a connection for each thread; in memory there is one for all of them."""
 
-    number = "INTEGER"
+    dialect = "sqlite"
 
     def __init__(self, path: str) -> None:
         self._path, self._own = path, threading.local()
-        self._shared = None if path else self._connect(":memory:")
+        self._shared = None if path else self._connect(":memory:", _Kept)
         self._turn = threading.RLock()
         if path:
             try:
@@ -76,9 +118,13 @@ class SqliteDatabase:
                 raise RunError(f"the log cannot be opened: {error}.") from error
         self._connection()  # a wrong path shows now
 
-    def _connect(self, path: str) -> sqlite3.Connection:
+    def connect(self) -> sqlite3.Connection:
+        """A new connection; in memory there is but the one."""
+        return self._shared or self._connect(self._path)
+
+    def _connect(self, path: str, kind: type[sqlite3.Connection] = sqlite3.Connection) -> sqlite3.Connection:
         try:
-            connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+            connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False, factory=kind)
             connection.row_factory = sqlite3.Row
             for pragma in ("journal_mode = WAL", "secure_delete = ON"):
                 connection.execute(f"PRAGMA {pragma}")
@@ -139,36 +185,41 @@ class SqliteDatabase:
         self._own = threading.local()
 
 
-class PostgresDatabase:
-    """A server, with a connection for each thread, made anew when it breaks."""
+class _Kept(sqlite3.Connection):
+    """The only connection to a database in memory, which would end with it; it is let go of when nobody has it."""
 
-    number = "BIGINT"
+    def close(self) -> None:
+        """Not yet."""
+
+
+class PostgresDatabase:
+    """A server, with a few connections that threads take in turn, made anew when they break."""
+
+    dialect = "postgresql+psycopg"
 
     def __init__(self, url: str) -> None:
         try:
             import psycopg
         except ModuleNotFoundError as error:
             raise ConfigError("a log in PostgreSQL needs psycopg. Install it: pip install 'sadari[postgres]'.") from error
-        self._url, self._own, self._psycopg = url, threading.local(), psycopg
-        with _told_as("opened", psycopg.Error):
-            self._connection()
+        self._url, self._psycopg = url, psycopg
+        self._idle: deque[Any] = deque()
+        self._free, self._is_closed = threading.BoundedSemaphore(MOST_CONNECTIONS), False
+        with self.reading():  # a wrong address shows now
+            pass
 
-    def _connection(self) -> Any:
-        from psycopg.rows import dict_row
-
-        connection = getattr(self._own, "connection", None)
-        if connection is None or connection.closed or connection.broken:
-            connection = self._psycopg.connect(self._url, autocommit=True, row_factory=dict_row, connect_timeout=10)
-            self._own.connection = connection
-        return connection
+    def connect(self) -> Any:
+        """A new connection, whose rows are tuples."""
+        with _told_as("opened", self._psycopg.Error):
+            return self._psycopg.connect(self._url, connect_timeout=10)
 
     @contextmanager
     def writing(self, *, sync: bool = False) -> Iterator[Connection]:
         """A commit is synced by the server unless it was told otherwise; with `sync` always."""
-        with _told_as("written", self._psycopg.Error), self._alive().transaction():
+        with _told_as("written", self._psycopg.Error), self._lent() as connection, connection.transaction():
             if sync:  # whatever the role's default is
-                self._connection().execute("SET LOCAL synchronous_commit TO on")
-            yield _Named(self._connection())
+                connection.execute("SET LOCAL synchronous_commit TO on")
+            yield _Named(connection)
 
     def scrub(self) -> None:
         """Give the old versions of rows back; archived write-ahead logs and backups keep them."""
@@ -178,24 +229,43 @@ class PostgresDatabase:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """What was committed last."""
-        with _told_as("read", self._psycopg.Error):
-            yield _Named(self._alive())
+        with _told_as("read", self._psycopg.Error), self._lent() as connection:
+            yield _Named(connection)
+
+    @contextmanager
+    def _lent(self) -> Iterator[Any]:
+        """A connection that answers, for one thread."""
+        if not self._free.acquire(timeout=PATIENCE_S):
+            raise RunError(f"the log cannot be reached: all {MOST_CONNECTIONS} connections were busy for {PATIENCE_S:.0f} s.")
+        connection = None
+        try:
+            connection = self._alive()
+            yield connection
+        finally:
+            if connection is not None and not connection.broken:
+                self._idle.append(connection)
+            self._free.release()
+            if self._is_closed:
+                self.close()
 
     def _alive(self) -> Any:
-        """A connection that answers: the server may have been restarted since the last use."""
-        connection = self._connection()
-        try:
-            connection.execute("SELECT 1")
-        except self._psycopg.OperationalError:
-            connection.close()
-            connection = self._connection()
-        return connection
+        """The server may have been restarted since the last use."""
+        from psycopg.rows import dict_row
+
+        while self._idle:
+            connection = self._idle.pop()
+            try:
+                connection.execute("SELECT 1")
+                return connection
+            except self._psycopg.OperationalError:
+                connection.close()
+        return self._psycopg.connect(self._url, autocommit=True, row_factory=dict_row, connect_timeout=10)
 
     def close(self) -> None:
-        """Connections of other threads close with them."""
-        connection = getattr(self._own, "connection", None)
-        if connection is not None:
-            connection.close()
+        """What is lent is closed when it comes back."""
+        self._is_closed = True
+        while self._idle:
+            self._idle.pop().close()
 
 
 class _Named:

@@ -8,11 +8,12 @@ elsewhere (`sadari log verify` prints it) and give it to `verify` later.
 """
 
 import json
+import logging
 import os
 import secrets
 import socket
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -61,6 +62,9 @@ class Spent:
     calls: int = 0
     money: float = 0.0
 
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(self.tokens + other.tokens, self.calls + other.calls, self.money + other.money)
+
 
 @dataclass(frozen=True, slots=True)
 class Verified:
@@ -95,9 +99,8 @@ class Log:
         self._database = open_database(self.url)
         self._lock, self._held = threading.Lock(), set[str]()
         self.owner = f"{_host()}:{os.getpid()}:{_started(os.getpid())}:{secrets.token_hex(4)}"
-        with self._database.writing() as connection:
-            for statement in _schema(self._database.number):
-                connection.execute(statement)
+        self.watchers: list[Callable[[Sequence[Event]], None]] = []
+        """Told of what this log wrote to a run, behind the commit, in the thread that wrote it."""
 
     def close(self) -> None:
         """Let go of the database."""
@@ -118,7 +121,8 @@ class Log:
         with self._database.writing() as connection:
             row = (run, user, agent, parent, "idle", _text(now), _text(now), 0, "", _text(now))
             connection.execute(_STATEMENTS["insert_run"], _row(_RUN_COLUMNS, row))
-            self._append(connection, _row(_RUN_COLUMNS, row), [Draft("run.started", body)], _lock(connection))
+            events = self._append(connection, _row(_RUN_COLUMNS, row), [Draft("run.started", body)], _lock(connection))
+        self._tell(events)
         return run
 
     def append(
@@ -151,7 +155,15 @@ class Log:
             events = self._append(connection, row, drafts, head)
             if spent is not None:
                 self._spend(connection, row["user_id"], spent)
+        self._tell(events)
         return events
+
+    def _tell(self, events: Sequence[Event]) -> None:
+        for watcher in self.watchers:
+            try:
+                watcher(events)
+            except Exception as error:  # what was committed was done, whoever cannot look at it
+                logging.getLogger(__name__).warning("a watcher of the log failed: %s", type(error).__name__)
 
     def _append(self, connection: Any, row: Mapping[str, Any], drafts: Sequence[Draft], head: Any) -> list[Event]:
         run, seq, is_erased = row["run"], row["events"], row["status"] == "erased"
@@ -236,16 +248,22 @@ class Log:
 
         What the user spent today stays until the day is over, or limits would end with it.
         """
-        runs = [entry.run for entry in self.runs(user=user) if entry.status != "erased"]
+        count = self.erase_runs([entry.run for entry in self.runs(user=user) if entry.status != "erased"], by)
+        with self._database.writing() as connection:
+            connection.execute(_STATEMENTS["erase_spending"], {"user_id": user, "day": _text(_now())[:10]})
+        self._database.scrub()
+        return count
+
+    def erase_runs(self, runs: Sequence[str], by: str) -> int:
+        """Erase what these runs hold, and whose they were; how many it were."""
         for run in runs:
             with self._database.writing() as connection:
                 head = _lock(connection)
                 connection.execute(_STATEMENTS["erase"], {"run": run})
                 row = connection.execute(_STATEMENTS["run"], {"run": run}).fetchone()
-                self._append(connection, row, [Draft("run.erased", {"by": by})], head)
+                events = self._append(connection, row, [Draft("run.erased", {"by": by})], head)
                 connection.execute(_STATEMENTS["erase_user"], {"run": run})
-        with self._database.writing() as connection:
-            connection.execute(_STATEMENTS["erase_spending"], {"user_id": user, "day": _text(_now())[:10]})
+            self._tell(events)
         self._database.scrub()
         return len(runs)
 
@@ -405,23 +423,6 @@ _STATEMENTS = {
         "AND (CAST(:parent AS TEXT) IS NULL OR parent = :parent) ORDER BY started DESC, run"
     ),
 }
-
-
-def _schema(number: str) -> list[str]:
-    return [
-        f"CREATE TABLE IF NOT EXISTS events (id {number} PRIMARY KEY, run TEXT NOT NULL, seq INTEGER NOT NULL, time TEXT NOT NULL, "
-        "kind TEXT NOT NULL, body TEXT, salt TEXT NOT NULL, content TEXT NOT NULL, hash TEXT NOT NULL, UNIQUE (run, seq))",
-        "CREATE TABLE IF NOT EXISTS runs (run TEXT PRIMARY KEY, user_id TEXT NOT NULL, agent TEXT NOT NULL, parent TEXT NOT NULL, "
-        "status TEXT NOT NULL, started TEXT NOT NULL, updated TEXT NOT NULL, events INTEGER NOT NULL, owner TEXT NOT NULL, "
-        "until TEXT NOT NULL)",
-        "CREATE INDEX IF NOT EXISTS runs_by_user ON runs (user_id, started)",
-        "CREATE INDEX IF NOT EXISTS runs_by_status ON runs (status, started)",
-        "CREATE TABLE IF NOT EXISTS spending (user_id TEXT NOT NULL, day TEXT NOT NULL, tokens INTEGER NOT NULL, "
-        "calls INTEGER NOT NULL, money DOUBLE PRECISION NOT NULL, PRIMARY KEY (user_id, day))",
-        f"CREATE TABLE IF NOT EXISTS head (one INTEGER PRIMARY KEY, id {number} NOT NULL, hash TEXT NOT NULL, "
-        f"writes {number} NOT NULL)",
-        "INSERT INTO head (one, id, hash, writes) VALUES (1, 0, '', 0) ON CONFLICT DO NOTHING",
-    ]
 
 
 def _event(row: Any) -> Event:

@@ -63,9 +63,6 @@ class Memory:
     def __init__(self, url: str | Path, options: MemoryOptions = USUAL) -> None:
         self.options = options
         self._database = open_database(str(url))
-        with self._database.writing() as connection:
-            for statement in _SCHEMA:
-                connection.execute(statement)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -191,13 +188,6 @@ def _fact(row: Any) -> Fact:
 
 
 _COLUMNS = ("user_id", "key", "text", "run", "message", "date", "expires", "trusted")
-
-_SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS facts (user_id TEXT NOT NULL, key TEXT NOT NULL, text TEXT NOT NULL, run TEXT NOT NULL, "
-    "message TEXT NOT NULL, date TEXT NOT NULL, expires TEXT NOT NULL, trusted INTEGER NOT NULL, PRIMARY KEY (user_id, key))",
-    "CREATE TABLE IF NOT EXISTS summaries (user_id TEXT NOT NULL, key TEXT NOT NULL, text TEXT NOT NULL, date TEXT NOT NULL, "
-    "PRIMARY KEY (user_id, key))",
-)
 
 _STATEMENTS = {
     # What was said by the user once stays trusted when it is said again where nobody can tell.

@@ -1,6 +1,7 @@
 """The rows of one model, whoever asks: from several threads, under several adapters."""
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -14,11 +15,59 @@ from sadari.model.prefix import VirtualPrefix
 from sadari.model.weights import as_served
 
 
+class Turns:
+    """A lock that threads have in the order in which they ask for it; one thread may have it several times over.
+
+    Of `threading.RLock`, whoever lets go and asks again at once is likely to have it again: rows of others would stand still.
+    """
+
+    def __init__(self) -> None:
+        self._guard, self._asking = threading.RLock(), deque[tuple[int, threading.Lock]]()
+        self._owner, self._depth = 0, 0
+
+    def __enter__(self) -> None:
+        me, mine = threading.get_ident(), threading.Lock()
+        asking = (me, mine)
+        mine.acquire()
+        with self._guard:
+            if self._owner in (0, me):
+                self._owner, self._depth = me, self._depth + 1
+                return
+            self._asking.append(asking)
+        try:
+            mine.acquire()
+        except BaseException:  # interrupted: the turn that was asked for is given on
+            self._give_up(asking)
+            raise
+
+    def __exit__(self, *error: object) -> None:
+        with self._guard:
+            self._depth -= 1
+            if self._depth == 0:
+                self._pass_on()
+
+    def _pass_on(self) -> None:
+        self._owner = 0
+        if self._asking:
+            self._owner, theirs = self._asking.popleft()
+            self._depth = 1
+            theirs.release()
+
+    def _give_up(self, asking: tuple[int, threading.Lock]) -> None:
+        with self._guard:
+            if asking in self._asking:
+                self._asking.remove(asking)
+            else:  # it was given meanwhile
+                self._depth = 0
+                self._pass_on()
+
+
 class Engine:
     """Runs rows of one model to their end.
 
     Whoever waits for a row computes the next step for all of them; so there is no thread of its own, and nothing goes on when
-    nobody waits.
+    nobody waits. Threads take turns in the order in which they come: after a step, all who waited meanwhile learn what their rows
+    have written, and rows come and go, before the next step begins.
 
     Args:
         make: The scheduler for rows under an adapter, None for those without one.
@@ -26,7 +75,7 @@ class Engine:
 
     def __init__(self, make: Callable[[str | None], Scheduler]) -> None:
         self._make = make
-        self._lock = threading.RLock()
+        self._turn = Turns()
         self._schedulers: dict[str | None, Scheduler] = {}
         self._last: str | None = None
 
@@ -35,18 +84,18 @@ class Engine:
         left = sorted(rows, key=lambda row: row.tokens)
         if not left:
             return
-        with self._lock:
+        with self._turn:
             scheduler = self._scheduler(adapter)
         try:
             while left or not all(row.is_done for row in rows):
-                with self._lock:
+                with self._turn:
                     room = scheduler.limits.waiting - len(scheduler.waiting)
                     scheduler.submit(left[:room])
                     left = left[room:]
                     if not all(row.is_done for row in rows):  # another thread may have computed them
                         self._step()
         except BaseException:
-            with self._lock:
+            with self._turn:
                 for row in rows:
                     scheduler.cancel(row)
             raise
@@ -57,24 +106,25 @@ class Engine:
         Raises:
             BusyError: If as many rows wait as may.
         """
-        with self._lock:
+        with self._turn:
             self._scheduler(adapter).submit([row])
 
     def advance(self, row: Row) -> tuple[list[int], bool]:
-        """Compute one step, unless the row is done; returns what it has written, and whether it is done."""
-        with self._lock:
-            if not row.is_done:
+        """What the row has written, and whether it is done; computes a step first if it has written nothing since the last call."""
+        with self._turn:
+            if not row.is_done and row.written == row.told:  # another thread may have computed more of it
                 self._step()
+            row.told = row.written
             return row.out, row.is_done
 
     def cancel(self, row: Row, adapter: str | None = None) -> None:
         """Drop a row; its place is free at once."""
-        with self._lock:
+        with self._turn:
             self._scheduler(adapter).cancel(row)
 
     def counts(self, adapter: str | None = None) -> Counts:
         """What was done so far under an adapter."""
-        with self._lock:
+        with self._turn:
             scheduler = self._schedulers.get(adapter)
             return scheduler.counts if scheduler is not None else Counts()
 
@@ -132,13 +182,13 @@ class TorchEngine(Engine):
     def run(self, rows: Sequence[Row], adapter: str | None = None) -> None:
         """Compute until all rows are done; see `Engine`. A model under training is left with nothing held: it needs the memory."""
         super().run(rows, adapter)
-        with self._lock:
+        with self._turn:
             self._refresh(adapter)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
         """No step is computed meanwhile, and no adapter is in the layers."""
-        with self._lock, self._computing(None):
+        with self._turn, self._computing(None):
             yield
 
     def _scheduler(self, adapter: str | None) -> Scheduler:

@@ -70,6 +70,8 @@ class Row:
     """Tokens of the prompt that another waiting row begins with too."""
     is_begun: bool = field(init=False, default=False)
     """Whether what it shares was seen to."""
+    told: int = field(init=False, default=0)
+    """Tokens written that whoever reads along was told of."""
     place: Any = field(init=False, default=None)
     """Where the decoder holds the row."""
     finish: Literal["", "stop", "length", "truncated"] = field(init=False, default="")

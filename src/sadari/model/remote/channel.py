@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from collections.abc import Generator
+from contextvars import ContextVar
 from typing import Any
 
 import httpx
@@ -37,6 +38,9 @@ ASKING_S = 5.0
 
 ASKED_AGAIN_S = 60.0
 """One that could not be reached is asked again after so long."""
+
+TRACEPARENT: ContextVar[str] = ContextVar("traceparent", default="")
+"""W3C trace context of what is worked on, which the endpoint may go on with; "" where nobody traces."""
 
 
 class NoAnswerError(Exception):
@@ -156,7 +160,8 @@ class Channel:
     def _headers(self, *, streams: bool) -> dict[str, str]:
         key = self._key()
         accepts = {"Accept": "text/event-stream" if streams else "application/json", "Accept-Encoding": "identity"}
-        return {"Content-Type": "application/json"} | accepts | ({"Authorization": f"Bearer {key}"} if key else {})
+        trace = {"traceparent": TRACEPARENT.get()} if TRACEPARENT.get() else {}
+        return {"Content-Type": "application/json"} | accepts | trace | ({"Authorization": f"Bearer {key}"} if key else {})
 
     def _refusal(self, status: int, body: bytes) -> str:
         """What a refusal means and what to do about it.

@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from sadari.agent.log import Event
-from sadari.serve.asking import Asked, SafeEnd, Told
+from sadari.serve.asking import Asked, Begun, SafeEnd, Told
 from sadari.serve.entry import DONE, Exchange, ServiceOf, Who, data, now
 from sadari.serve.faults import wrong
 from sadari.serve.keys import Identity
@@ -32,7 +32,7 @@ from sadari.serve.openai.messages import (
     tools_of,
 )
 from sadari.serve.questions import Place
-from sadari.serve.service import Service
+from sadari.serve.service import Service, total_usage
 from sadari.serve.work import Work
 from sadari.types import Delta, Generation, TokenScore, ToolCall, Usage
 from sadari.types import Request as ModelRequest
@@ -91,12 +91,12 @@ async def complete_chat(body: ChatBody, request: Request, service: ServiceOf, id
     wire = Chat(service, body)
     if service.is_agent(body.model):
         asked = question_of(body, identity, key or "")
-        exchange = Exchange(request, service, identity)
+        exchange = Exchange(request, service, identity, body.model)
         pieces = await begin_asking(exchange, service, identity, asked)
         return await exchange.stream(wire.stream_told(pieces)) if body.stream else await exchange.whole(wire.whole_told(pieces))
     made = request_of(body, service.adapter_of(body.model))
-    exchange = Exchange(request, service, identity)
-    deltas = await exchange.begin(lambda: service.generate(made))
+    exchange = Exchange(request, service, identity, body.model)
+    deltas = await exchange.begin(lambda: service.generate(made, exchange.used))
     return await exchange.stream(wire.stream(deltas)) if body.stream else await exchange.whole(wire.whole(deltas))
 
 
@@ -130,6 +130,8 @@ async def begin_asking(exchange: Exchange, service: Service, identity: Identity,
         for piece in service.desk.ask(identity, asked):
             if isinstance(piece, Place):
                 places.append(piece)
+            if isinstance(piece, Event):
+                exchange.count(piece)
             yield piece
 
     def abandon() -> None:
@@ -187,6 +189,7 @@ class Chat:
         self._service, self._body = service, body
         self._began, self._created = perf_counter(), now()
         self._id = f"chatcmpl-{token_hex(12)}"
+        self._version = service.desk.version
 
     # --- the raw model -----------------------------------------------------------------------------------------------
 
@@ -194,9 +197,7 @@ class Chat:
         """All answers of the raw model at once."""
         done = await last_of(deltas)
         choices = [self._choice(i, one) for i, one in enumerate((done, *done.others))]
-        used = total_usage(done)
-        self._service.metrics.used(self._body.model, used)
-        return self._head("chat.completion") | {"choices": choices, "usage": usage_json(used)}
+        return self._head("chat.completion") | {"choices": choices, "usage": usage_json(total_usage(done))}
 
     def _choice(self, index: int, one: Generation) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", "content": one.text or (None if one.tool_calls else ""), "refusal": None}
@@ -218,10 +219,8 @@ class Chat:
                 yield self._chunk({"tool_calls": [call_json(delta.tool_call) | {"index": calls}]})
                 calls += 1
             if delta.done is not None:
-                used = total_usage(delta.done)
-                self._service.metrics.used(self._body.model, used)
                 yield self._chunk({}, finish_of(delta.done), logprobs=self._logprobs(delta.done))
-                for end in self._end(used):
+                for end in self._end(total_usage(delta.done)):
                     yield end
 
     def _logprobs(self, one: Generation) -> dict[str, Any] | None:
@@ -232,8 +231,7 @@ class Chat:
     async def whole_told(self, pieces: Work[Any]) -> dict[str, Any]:
         """The agent's answer at once."""
         told = await told_of(pieces)
-        self._name(told.place)
-        self._service.metrics.used(self._body.model, told.usage)
+        self._name(told.place, told.state.agent)
         message = {"role": "assistant", "content": told.text, "refusal": None}
         choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
         answer = self._head("chat.completion") | {"choices": [choice], "usage": usage_json(told.usage)}
@@ -243,8 +241,8 @@ class Chat:
         """The agent's answer as it is written, with its steps; the last chunk but the usage holds all that the log says."""
         text = Spoken()
         async for piece in pieces:
-            if isinstance(piece, Place):
-                self._name(piece)
+            if isinstance(piece, Begun):
+                self._name(piece, piece.version)
                 yield self._chunk({"role": "assistant", "content": ""}, sadari={"run": piece.run, "question": piece.after + 1})
             elif isinstance(piece, Delta) and piece.text:
                 self._first()
@@ -259,7 +257,6 @@ class Chat:
                 if rest:
                     self._first()
                     yield self._chunk({"content": rest})
-                self._service.metrics.used(self._body.model, piece.usage)
                 extension = self._extension(piece) | ({"text": piece.text} if differs else {})
                 yield self._chunk({}, "stop", sadari=extension)
                 for end in self._end(piece.usage):
@@ -270,12 +267,14 @@ class Chat:
 
     # --- both --------------------------------------------------------------------------------------------------------
 
-    def _name(self, place: Place) -> None:
-        """The same question has the same id whenever its answer is told."""
+    def _name(self, place: Place, version: str) -> None:
+        """The same question has the same id whenever its answer is told, and names the version that answers it."""
+        self._version = version
         self._id = f"chatcmpl-{place.run.removeprefix('run-')}-{place.after}"
 
     def _head(self, kind: str) -> dict[str, Any]:
-        return {"id": self._id, "object": kind, "created": self._created, "model": self._body.model}
+        head = {"id": self._id, "object": kind, "created": self._created, "model": self._body.model}
+        return head | {"system_fingerprint": self._version}
 
     def _chunk(self, delta: dict[str, Any], finish: str | None = None, *, logprobs: Any = None, **more: Any) -> str:
         choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": logprobs}
@@ -319,18 +318,36 @@ class Spoken:
         return "", True
 
 
-STEPS = frozenset({"call.started", "call.succeeded", "call.failed", "call.refused", "call.waiting", "call.denied", "call.unknown"})
+STEPS = frozenset(
+    f"call.{what}"
+    for what in (
+        "refused",
+        "waiting",
+        "approved",
+        "denied",
+        "expired",
+        "started",
+        "handed",
+        "succeeded",
+        "failed",
+        "unknown",
+        "settled",
+    )
+)
 """Events of calls that a client is shown while the agent works."""
 
 
 def step_json(event: Event) -> dict[str, Any] | None:
-    """What a client is shown of an event; None for nothing."""
+    """What a client is shown of an event; None for nothing. A call that a person made of another is proposed too."""
     body = event.body or {}
     if event.kind == "model.answered" and body.get("calls"):
         return {"kind": "call.proposed", "calls": body["calls"]}
+    if event.kind == "call.proposed":
+        return {"kind": event.kind, "calls": [{name: body[name] for name in ("id", "name", "arguments")}]}
     if event.kind not in STEPS:
         return None
-    return {"kind": event.kind, "call": body.get("id", ""), "text": str(body.get("text", ""))}
+    told = {name: str(body[name]) for name in ("text", "reason") if body.get(name)}
+    return {"kind": event.kind, "call": body.get("id", ""), "text": ""} | told
 
 
 async def last_of(deltas: Work[Delta]) -> Generation:
@@ -376,12 +393,6 @@ def score_json(score: TokenScore) -> dict[str, Any]:
 
 def _scored(token: str, value: float) -> dict[str, Any]:
     return {"token": token, "logprob": max(value, -9999.0), "bytes": list(token.encode(errors="replace"))}
-
-
-def total_usage(done: Generation) -> Usage:
-    """Tokens of all answers to one prompt."""
-    written = done.usage.completion_tokens + sum(one.usage.completion_tokens for one in done.others)
-    return Usage(done.usage.prompt_tokens, written)
 
 
 def usage_json(usage: Usage) -> dict[str, int]:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import Field
 
-from sadari.serve.asking import Told
+from sadari.serve.asking import Begun, Told
 from sadari.serve.entry import DONE, Exchange, ServiceOf, Who, data, now
 from sadari.serve.faults import wrong
 from sadari.serve.openai.chat import (
@@ -20,11 +20,10 @@ from sadari.serve.openai.chat import (
     question_of,
     request_of,
     told_of,
-    total_usage,
     usage_json,
 )
 from sadari.serve.openai.messages import Body, StreamOptions
-from sadari.serve.questions import Place
+from sadari.serve.service import total_usage
 from sadari.serve.work import Work
 from sadari.types import Delta, Generation, Usage
 
@@ -69,23 +68,23 @@ class CompletionBody(Body, frozen=True):
 @router.post("/v1/completions")
 async def complete(body: CompletionBody, request: Request, service: ServiceOf, identity: Who, key: Key = None) -> Response:
     """What follows a prompt."""
-    chat, wire = body.as_chat(), Completion(body)
+    chat, wire = body.as_chat(), Completion(body, service.desk.version)
     if service.is_agent(body.model):
         asked = question_of(chat, identity, key or "")
-        exchange = Exchange(request, service, identity)
+        exchange = Exchange(request, service, identity, body.model)
         pieces = await begin_asking(exchange, service, identity, asked)
         return await exchange.stream(wire.stream_told(pieces)) if body.stream else await exchange.whole(wire.whole_told(pieces))
     made = request_of(chat, service.adapter_of(body.model))
-    exchange = Exchange(request, service, identity)
-    deltas = await exchange.begin(lambda: service.generate(made))
+    exchange = Exchange(request, service, identity, body.model)
+    deltas = await exchange.begin(lambda: service.generate(made, exchange.used))
     return await exchange.stream(wire.stream(deltas)) if body.stream else await exchange.whole(wire.whole(deltas))
 
 
 class Completion:
     """How an answer is written down."""
 
-    def __init__(self, body: CompletionBody) -> None:
-        self._body, self._created = body, now()
+    def __init__(self, body: CompletionBody, version: str) -> None:
+        self._body, self._created, self._version = body, now(), version
         self._id = f"cmpl-{self._created}"
 
     async def whole(self, deltas: Work[Delta]) -> dict[str, Any]:
@@ -97,6 +96,7 @@ class Completion:
     async def whole_told(self, pieces: Work[Any]) -> dict[str, Any]:
         """The agent's answer at once."""
         told = await told_of(pieces)
+        self._version = told.state.agent
         head = self._head([self._choice(told.text, "stop")])
         return head | {"usage": usage_json(told.usage), "sadari": told.extension}
 
@@ -114,7 +114,8 @@ class Completion:
         """The agent's answer as it is written."""
         text = Spoken()
         async for piece in pieces:
-            if isinstance(piece, Place):
+            if isinstance(piece, Begun):
+                self._version = piece.version
                 yield data(self._head([self._choice("", None)]))
             elif isinstance(piece, Delta) and piece.text:
                 yield data(self._head([self._choice(text.more(piece.text), None)]))
@@ -129,7 +130,7 @@ class Completion:
 
     def _head(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
         told = {"id": self._id, "object": "text_completion", "created": self._created, "model": self._body.model}
-        return told | {"choices": choices}
+        return told | {"system_fingerprint": self._version, "choices": choices}
 
     def _end(self, usage: Usage) -> list[str]:
         asked = self._body.stream_options is not None and self._body.stream_options.include_usage

@@ -1,6 +1,7 @@
 """`/v1/embeddings`."""
 
 import base64
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ from sadari.serve.entry import Exchange, ServiceOf, Who
 from sadari.serve.faults import wrong
 from sadari.serve.openai.messages import Body, text_of
 from sadari.serve.service import Service
+from sadari.types import Usage
 
 router = APIRouter()
 
@@ -31,8 +33,8 @@ class EmbeddingBody(Body, frozen=True):
 async def embed(body: EmbeddingBody, request: Request, service: ServiceOf, identity: Who) -> Response:
     """Unit vectors of texts, one for each, in order."""
     texts = _texts(body)
-    exchange = Exchange(request, service, identity)
-    work = await exchange.begin(lambda: iter([_embedded(service, body, texts)]))
+    exchange = Exchange(request, service, identity, body.model)
+    work = await exchange.begin(lambda: iter([_embedded(service, body, texts, exchange.used)]))
     return await exchange.whole(work.next())
 
 
@@ -50,7 +52,7 @@ def _texts(body: EmbeddingBody) -> list[str]:
     return read
 
 
-def _embedded(service: Service, body: EmbeddingBody, texts: list[str]) -> dict[str, Any]:
+def _embedded(service: Service, body: EmbeddingBody, texts: list[str], used: Callable[[Usage], None]) -> dict[str, Any]:
     embedder = service.embedder
     if body.dimensions not in (None, embedder.dimensions):
         raise wrong("dimensions", f"this embedder gives {embedder.dimensions}.")
@@ -59,4 +61,5 @@ def _embedded(service: Service, body: EmbeddingBody, texts: list[str]) -> dict[s
     vectors: list[Any] = [base64.b64encode(row.tobytes()).decode() if is_packed else row.tolist() for row in rows]
     data = [{"object": "embedding", "index": i, "embedding": vector} for i, vector in enumerate(vectors)]
     tokens = sum(token_counts(texts))
+    used(Usage(tokens))
     return {"object": "list", "data": data, "model": body.model, "usage": {"prompt_tokens": tokens, "total_tokens": tokens}}

@@ -14,13 +14,13 @@ router = APIRouter()
 @router.get("/v1/models")
 def list_models(service: ServiceOf, identity: Who) -> dict[str, Any]:
     """All that a request may name as its model."""
-    return {"object": "list", "data": [_model(service, name) for name in service.model_names]}
+    return {"object": "list", "data": [_model(service, name) for name in service.model_names if identity.may_use(name)]}
 
 
 @router.get("/v1/models/{name}")
 def show_model(name: str, service: ServiceOf, identity: Who) -> dict[str, Any]:
     """One of them."""
-    if name not in service.model_names:
+    if name not in service.model_names or not identity.may_use(name):
         raise missing(f"model {name}; there are: {', '.join(service.model_names)}")
     return _model(service, name)
 

@@ -129,12 +129,12 @@ async def respond(body: ResponseBody, request: Request, service: ServiceOf, iden
     wire = Responses(service, body)
     if service.is_agent(body.model):
         asked = _question(body, identity, key or "")
-        exchange = Exchange(request, service, identity)
+        exchange = Exchange(request, service, identity, body.model)
         pieces = await begin_asking(exchange, service, identity, asked)
         return await exchange.stream(wire.stream_told(pieces)) if body.stream else await exchange.whole(wire.whole_told(pieces))
     made = _request(body, service.adapter_of(body.model))
-    exchange = Exchange(request, service, identity)
-    deltas = await exchange.begin(lambda: service.generate(made))
+    exchange = Exchange(request, service, identity, body.model)
+    deltas = await exchange.begin(lambda: service.generate(made, exchange.used))
     return await exchange.stream(wire.stream(deltas)) if body.stream else await exchange.whole(wire.whole(deltas))
 
 
@@ -236,13 +236,11 @@ class Responses:
     async def whole(self, deltas: Work[Delta]) -> dict[str, Any]:
         """What the raw model says."""
         done = await last_of(deltas)
-        self._service.metrics.used(self._body.model, done.usage)
         return self._done(done, self._items(done))
 
     async def whole_told(self, pieces: Work[Any]) -> dict[str, Any]:
         """What the agent answers."""
         told = await told_of(pieces)
-        self._service.metrics.used(self._body.model, told.usage)
         return self.told(told)
 
     def told(self, told: Told) -> dict[str, Any]:
@@ -278,7 +276,6 @@ class Responses:
             if delta.done is not None:
                 for event in writing.end(items, is_needed=not items):
                     yield event
-                self._service.metrics.used(self._body.model, delta.done.usage)
                 response = self._done(delta.done, items)
                 yield self.event(f"response.{response['status']}", response=response)
 
@@ -303,7 +300,6 @@ class Responses:
                 rest, _ = text.rest(piece.text)
                 for event in (*writing.more(rest), *writing.end(items, is_needed=True)):
                     yield event
-                self._service.metrics.used(self._body.model, piece.usage)
                 yield self.event("response.completed", response=self.told(piece))
 
     def event(self, kind: str, **more: Any) -> str:

@@ -120,11 +120,12 @@ def _templates() -> Environment:
     return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
 
-def page(request: Request, viewer: Viewer | None, name: str, status: int = 200, **values: Any) -> HTMLResponse:
+def page(request: Request, viewer: Viewer | None, name: str, status: int = 200, *, part: str = "", **values: Any) -> HTMLResponse:
     """The page `name` from `templates/NAME.html.jinja`.
 
     Args:
         viewer: Who looks; None before the sign-in.
+        part: A piece of the page alone, from `templates/NAME_PART.html.jinja`, for its script to put in.
         values: What the template shows, beside `w` (its words), `viewer`, `menu`, `name`, `language` and `theme`.
     """
     language = viewer.language if viewer else language_of(request)
@@ -137,7 +138,8 @@ def page(request: Request, viewer: Viewer | None, name: str, status: int = 200, 
         "language": language,
         "theme": theme_of(request),
     }
-    text = _templates().get_template(f"{name}.html.jinja").render(shared | values)
+    file = f"{name}_{part}.html.jinja" if part else f"{name}.html.jinja"
+    text = _templates().get_template(file).render(shared | values)
     return HTMLResponse(text, status, HEADERS)
 
 
