@@ -95,6 +95,10 @@ class Agent:
         return next((t for t in self.tools if t.spec.name == name), None)
 
 
+CHANGED = "the agent was changed since this was asked"
+"""Why a person is asked again."""
+
+
 def _now() -> datetime:
     return datetime.now().astimezone()
 
@@ -288,7 +292,7 @@ class _Work:
         for call in self.state.open_calls:
             tool = self.agent.tool(call.name)
             if call.status in ("waiting", "approved") and tool is not None:
-                reason = "the agent was changed since this was asked" if call.status == "approved" else call.reason
+                reason = "; ".join(dict.fromkeys(part for part in (call.reason, CHANGED) if part))
                 yield self._request(call, tool, reason)
 
     # --- the model ---------------------------------------------------------------------------------------------------

@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 class _OrServe(TyperGroup):
     """A group whose first verb may be left out: what is no verb is what is served."""
 
+    default = "start"
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """`serve mall` is `serve start mall`."""
         if not args or (args[0] not in self.commands and args[0] not in ("--help", "-h")):
-            args = ["start", *args]
+            args = [self.default, *args]
         return super().parse_args(ctx, args)
 
 

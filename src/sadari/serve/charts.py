@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from threading import Lock
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ Theme = Literal["light", "dark"]
 
 _FONT_TO_MEASURE = "NanumGothic, Noto Sans CJK KR, sans-serif"
 _WIDTH, _HEIGHT = 460, 200
+_DRAWING = Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +105,9 @@ def draw(name: str, figures: Figures, words: Mapping[str, str], theme: Theme) ->
     import altair
     import vl_convert
 
-    chart = _chart(altair, name, figures, words, _COLOURS[theme])
-    svg = str(vl_convert.vegalite_to_svg(chart.to_json(validate=False)))
+    with _DRAWING:
+        chart = _chart(altair, name, figures, words, _COLOURS[theme])
+        svg = str(vl_convert.vegalite_to_svg(chart.to_json(validate=False)))
     return svg.replace(_FONT_TO_MEASURE, FONTS)
 
 

@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as LateError
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from math import inf
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from sadari.errors import SadariError
@@ -33,24 +34,35 @@ PATIENCE_S = 3.0
 T = TypeVar("T")
 
 
+@dataclass(slots=True)
+class _Slot(Generic[T]):
+    """A value, () while it is not made, and the moment until which it counts."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    until: float = inf
+    made: tuple[T, ...] = ()
+
+
 class Kept(Generic[T]):
-    """Values that are made once and kept for a while, one thread making each."""
+    """Values that are made once and kept for a while; only who wants the same one waits while it is made."""
 
     def __init__(self, seconds: float = KEPT_S, most: int = 64) -> None:
         self._seconds, self._most, self._lock = seconds, most, threading.Lock()
-        self._values: dict[Any, tuple[float, T]] = {}
+        self._slots: dict[Any, _Slot[T]] = {}
 
     def get(self, name: Any, make: Callable[[], T]) -> T:
         """The value of that name, or what `make` makes."""
         with self._lock:
             now = time.monotonic()
-            if name not in self._values or self._values[name][0] < now:
-                made = make()
-                self._values = {n: v for n, v in self._values.items() if v[0] >= now}
-                if len(self._values) >= self._most:
-                    self._values.pop(next(iter(self._values)))
-                self._values[name] = (time.monotonic() + self._seconds, made)
-            return self._values[name][1]
+            self._slots = {n: slot for n, slot in self._slots.items() if slot.until >= now}
+            if name not in self._slots and len(self._slots) >= self._most:
+                self._slots.pop(next(iter(self._slots)))
+            slot = self._slots.setdefault(name, _Slot())
+        with slot.lock:
+            if not slot.made:
+                slot.made = (make(),)
+                slot.until = time.monotonic() + self._seconds
+            return slot.made[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +117,11 @@ class Monitor:
         return figures_of(self.journal.look(within), self._prices.get("", self._read_prices))
 
     def drift(self, within: Range) -> Drift:
-        """Whether people ask what the test set asks; what they asked is masked."""
-        period = self.journal.look(within)
-        newest = period.openings[-1].run if period.openings else ""
-        erased = len(period.openings)
-        return self._drifts.get((within, newest, erased), lambda: self._find_drift(within))
-
-    def _find_drift(self, within: Range) -> Drift:
-        found = find_drift(self.journal.look(within).openings, self.climbs.test_questions())
-        return replace(found, unlike=tuple(replace(one, text=masked(one.text)) for one in found.unlike))
+        """Whether people ask what the test set asks; what they asked is masked, and what was erased since is left out."""
+        asked = self.journal.look(within).openings
+        found = self._drifts.get(within, lambda: find_drift(asked, self.climbs.test_questions()))
+        there = {one.run for one in asked}
+        return replace(found, unlike=tuple(replace(one, text=masked(one.text)) for one in found.unlike if one.run in there))
 
     def now(self) -> Now:
         """How things stand at the moment."""

@@ -80,7 +80,9 @@ def list_events(
     run: str, service: ServiceOf, identity: Annotated[Identity, Depends(permitted("operate"))], after: int = 0
 ) -> dict[str, Any]:
     """The events of a run, as they are in the log."""
-    service.desk.state_of(identity, run)
+    state = service.desk.state_of(identity, run)
+    if state.user != identity.user:
+        service.acts.keep(identity.user, "run.read", run, user=state.user)
     return {"events": [asdict(event) for event in service.log.events(run, max(0, min(after, 2**31 - 1)))]}
 
 

@@ -85,7 +85,7 @@ function reasons(one) {
     else if (ruling.by === "taint") text = address ? say("why_address", { address: address[1] }) : say("why_taint");
     told.push([ruling.by, text]);
   }
-  if (one.reason.startsWith("the agent was changed")) told.push(["changed", say("why_changed")]);
+  if (one.reason.includes("the agent was changed")) told.push(["changed", say("why_changed")]);
   if (!told.length) told.push([null, one.reason]);
   return make("ul", {}, ...told.map(([by, text]) => {
     const who = by ? make("strong", {}, `${words[`by_${by}`] ?? by}: `) : null;
