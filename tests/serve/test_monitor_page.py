@@ -1,14 +1,19 @@
+# ruff: noqa: F811  # fixtures that are imported have the names of arguments
 """The page Monitor in a browser, and its figures for programs."""
 
 import re
-from pathlib import Path
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from browsing import axe_faults, browser, opened  # noqa: F401
+from sadari.serve.drift import Drift, Unlike
+from sadari.serve.monitor import Kept
 from sadari.types import Answer, Usage
 
-CHROMIUM = Path("/usr/bin/chromium")
+USERS = {"kim": "user", "ops": "operator"}
 
 
 def asked_once(start: Any, **more: Any) -> Any:
@@ -19,7 +24,7 @@ def asked_once(start: Any, **more: Any) -> Any:
 
 
 def test_the_figures_of_an_answer_are_told_to_programs(start: Any) -> None:
-    live = asked_once(start, users={"kim": "user", "ops": "operator"})
+    live = asked_once(start, users=USERS)
     with live.http("ops") as http:
         told = http.get("/sadari/figures?range=hour").json()
     assert told["figures"]["asked"]["answered"] == 1
@@ -29,7 +34,7 @@ def test_the_figures_of_an_answer_are_told_to_programs(start: Any) -> None:
 
 
 def test_only_those_who_operate_see_it(start: Any) -> None:
-    live = start(users={"kim": "user", "ops": "operator"})
+    live = start(users=USERS)
     with live.http("kim") as http:
         assert [http.get(place).status_code for place in ("/sadari/figures", "/monitor", "/monitor/plot/questions.svg")] == [
             403
@@ -42,6 +47,18 @@ def test_figures_survive_the_end_of_the_server(start: Any) -> None:
     asked_once(start)
     with start().http() as http:  # on the same log
         assert http.get("/sadari/figures?range=hour").json()["figures"]["asked"]["answered"] == 1
+
+
+def test_what_was_erased_is_gone_from_the_questions_unlike_the_test_set_at_once(start: Any, monkeypatch: Any) -> None:
+    def find(asked: Any, test: Any) -> Drift:
+        return Drift("drift", len(asked), len(test), unlike=tuple(Unlike(one.run, "010-1234-5678", 0.1) for one in asked))
+
+    monkeypatch.setattr("sadari.serve.monitor.find_drift", find)
+    live = asked_once(start)
+    (before,) = live.service.monitor.drift("hour").unlike
+    live.service.log.erase("local", "admin")
+    assert "5678" not in before.text  # masked
+    assert live.service.monitor.drift("hour").unlike == ()
 
 
 @pytest.mark.parametrize("place", ["/monitor?range=year", "/monitor/plot/other.svg", "/monitor/plot/cost.svg?theme=pink"])
@@ -60,20 +77,62 @@ def test_the_page_tells_the_figures_in_both_languages(start: Any) -> None:
     assert not re.search(r"<script(?! type=\"module\" src=\"/static/)", korean)
 
 
-@pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Chromium")
-def test_a_browser_shows_the_plots_and_axe_finds_nothing(start: Any) -> None:
-    sync_api = pytest.importorskip("playwright.sync_api")
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-    live = asked_once(start)
-    with sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=str(CHROMIUM), args=["--headless", "--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(locale="ko-KR")
-        faults: list[str] = []
-        page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-        page.goto(f"{live.url}/monitor")
-        page.locator("img.for-light").first.scroll_into_view_if_needed()
-        page.locator("img.for-light").first.evaluate("image => image.decode()")
-        found = axe.Axe().run(page).response["violations"]
-        browser.close()
-    assert [one["id"] for one in found] == []
-    assert faults == []
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_a_browser_shows_the_plots_and_axe_finds_nothing(start: Any, opened: Any, language: str) -> None:
+    live = asked_once(start, users=USERS)
+    page = opened(live, "ops", "/monitor?range=hour", language=language)
+    for plot in page.locator("img.for-light").all():
+        plot.scroll_into_view_if_needed()
+        live.wait_for(lambda plot=plot: plot.evaluate("image => image.complete && image.naturalWidth"))
+    assert page.locator("img.for-light").count() == 3  # questions, latency, tokens
+    assert axe_faults(page) == []
+
+
+def test_the_dark_theme_shows_plots_of_its_own_and_a_phone_has_nothing_beside_the_page(start: Any, opened: Any) -> None:
+    page = opened(
+        asked_once(start, users=USERS), "ops", "/monitor?range=hour", color_scheme="dark", viewport={"width": 390, "height": 800}
+    )
+    assert page.locator("img.for-dark").first.is_visible()
+    assert not page.locator("img.for-light").first.is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_the_ranges_are_reached_with_the_keyboard(start: Any, opened: Any) -> None:
+    page = opened(asked_once(start, users=USERS), "ops", "/monitor?range=day")
+    page.get_by_role("navigation", name="기간").get_by_role("link").first.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/monitor?range=hour")
+    assert page.get_by_role("link", name="최근 1시간").get_attribute("aria-current") == "true"
+
+
+def test_a_value_is_made_once_and_who_wants_another_one_does_not_wait_for_it() -> None:
+    kept: Kept[int] = Kept()
+    began, may_end = threading.Event(), threading.Event()
+    made: list[int] = []
+
+    def make() -> int:
+        began.set()
+        may_end.wait(10)
+        made.append(1)
+        return 1
+
+    with ThreadPoolExecutor(2) as pool:
+        slow = [pool.submit(kept.get, "slow", make) for _ in range(2)]
+        began.wait(10)
+        other = kept.get("other", lambda: 2)
+        was_waiting = not any(one.done() for one in slow)
+        may_end.set()
+        assert [one.result(10) for one in slow] == [1, 1]
+    assert (other, was_waiting, made) == (2, True, [1])
+
+
+def test_a_value_that_could_not_be_made_is_tried_again() -> None:
+    kept: Kept[int] = Kept()
+    with pytest.raises(ZeroDivisionError):
+        kept.get("a", lambda: 1 // 0)
+    assert kept.get("a", lambda: 3) == 3
+
+
+def test_a_value_is_made_anew_when_its_time_is_over() -> None:
+    kept: Kept[int] = Kept(seconds=-1)
+    assert [kept.get("a", lambda n=n: n) for n in (1, 2)] == [1, 2]

@@ -1,15 +1,19 @@
+# ruff: noqa: F811  # fixtures that are imported have the names of arguments
 """The page Runs: climbs, their reports, two systems compared, conversations that were cut off."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from sadari.agent.log import Draft
+from browsing import axe_faults, browser, opened  # noqa: F401
+from sadari.agent.log import Draft, Kind
 from sadari.files import to_json, write_lines
 from sadari.measurer import Prediction
 from sadari.serve.climbs import Climbs, report_policy
+from sadari.serve.pages.look import words
 from sadari.types import Answer, Scorecard
 
 IDS = tuple(f"test-{i:02}" for i in range(40))
@@ -91,6 +95,15 @@ def test_the_comparison_shows_answers_as_text(start: Any, task: Path) -> None:
     assert wrong.status_code == 400
 
 
+def test_systems_measured_on_other_examples_are_not_compared(start: Any, task: Path) -> None:
+    other = replace(card("prompt", 30), ids=tuple(f"other-{i:02}" for i in range(40)))
+    (task / "runs" / "1" / "steps" / "1-prompt" / "scorecard.json").write_text(to_json(other))
+    with start(task=task).http() as http:
+        page = http.get("/runs/compare?a=1/0&b=1/1", headers={"Accept-Language": "ko"})
+    assert page.status_code == 400
+    assert "테스트 예제가 서로 다릅니다." in page.text
+
+
 def test_a_report_that_is_damaged_breaks_no_page(task: Path) -> None:
     (task / "runs" / "2").mkdir()
     (task / "runs" / "2" / "report.json").write_text('{"steps": []}')
@@ -117,7 +130,7 @@ def test_a_conversation_that_was_cut_off_is_listed_and_can_be_resumed(start: Any
     with live.http() as http:
         assert f'data-resume="{run}"' in http.get("/runs").text
         assert http.post(f"/sadari/runs/{run}/resume").status_code == 200
-        live.wait_for(lambda: live.service.desk.loop.state(run).status == "idle" if hasattr(live.service.desk, "loop") else True)
+        live.wait_for(lambda: [entry.run for entry in live.service.log.runs(status="idle")] == [run])
 
 
 def test_a_conversation_is_shown_as_text_and_who_looked_is_kept(start: Any) -> None:
@@ -131,3 +144,43 @@ def test_a_conversation_is_shown_as_text_and_who_looked_is_kept(start: Any) -> N
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     (act,) = [act for act in live.service.acts.all() if act.act == "run.read"]
     assert (act.by, act.on) == ("ops", run)
+
+
+def test_a_call_is_shown_with_the_name_of_its_tool(start: Any) -> None:
+    live = start()
+    run = cut_off(live)
+    said = {
+        "step": 1,
+        "text": "",
+        "calls": [{"id": "1.1", "name": "pay", "arguments": {"n": 1}}],
+        "usage": [1, 1],
+        "money": 0.0,
+        "is_tainted": False,
+    }
+    live.service.log.append(run, [Draft("model.answered", said), Draft("call.started", {"id": "1.1", "attempt": 1})])
+    with live.http() as http:
+        page = http.get(f"/runs/conversations/{run}", headers={"Accept-Language": "ko"}).text
+    assert "<strong>도구 실행 시작</strong><code>pay</code>" in page
+
+
+def test_every_kind_of_event_has_its_words() -> None:
+    told = words("conversation", "ko")
+    assert [kind for kind in get_args(Kind) if f"kind_{kind}" not in told] == []
+
+
+@pytest.mark.parametrize("place", ["/runs", "/runs/compare?a=1/0&b=1/1", "/runs/conversations/RUN"])
+def test_axe_finds_nothing_and_a_phone_has_nothing_beside_the_page(start: Any, task: Path, opened: Any, place: str) -> None:
+    live = start(task=task, users={"ops": "operator"})
+    page = opened(live, "ops", place.replace("RUN", cut_off(live)), viewport={"width": 390, "height": 800})
+    assert axe_faults(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_a_conversation_is_resumed_with_the_keyboard(start: Any, opened: Any) -> None:
+    live = start("이어서 답합니다.", users={"ops": "operator"})
+    run = cut_off(live)
+    page = opened(live, "ops", "/runs")
+    page.get_by_role("button", name="이어서 처리").focus()
+    page.keyboard.press("Enter")
+    page.get_by_text("이어서 처리하고 있습니다.").wait_for()
+    live.wait_for(lambda: [entry.run for entry in live.service.log.runs(status="idle")] == [run])

@@ -29,7 +29,8 @@ def main(base_url: str = "http://127.0.0.1:8000/v1", key: str = "none") -> None:
     asked = model("sadari-raw").chat_with_tools([tool], chat_history=[question])
     calls = model("sadari-raw").get_tool_calls_from_response(asked)
     results = [
-        ChatMessage(role="tool", content=str(tool(**c.tool_kwargs)), additional_kwargs={"tool_call_id": c.tool_id}) for c in calls
+        ChatMessage(role="tool", content=str(tool(**call.tool_kwargs)), additional_kwargs={"tool_call_id": call.tool_id})
+        for call in calls
     ]
     print(model("sadari-raw").chat_with_tools([tool], chat_history=[question, asked.message, *results]).message.content)
     try:

@@ -13,7 +13,7 @@ from sadari.serve.figures import Figures, StepFigures
 Theme = Literal["light", "dark"]
 
 _FONT_TO_MEASURE = "NanumGothic, Noto Sans CJK KR, sans-serif"
-_WIDTH, _HEIGHT = 460, 200
+_WIDTH, _HEIGHT = 340, 170
 _DRAWING = Lock()
 
 

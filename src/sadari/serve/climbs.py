@@ -30,6 +30,10 @@ MOST_ROWS = 200
 """Examples on which two systems differ that are shown."""
 
 
+class ExamplesDifferError(RunError):
+    """Two systems were not measured on the same test examples."""
+
+
 @dataclass(frozen=True, slots=True)
 class Climb:
     """A finished climb.
@@ -227,7 +231,8 @@ class Climbs:
         """The verdict between two systems by the names of their arms, and where they differ.
 
         Raises:
-            RunError: If one is missing, or they were not measured on the same examples in the same way.
+            ExamplesDifferError: If they were not measured on the same examples.
+            RunError: If one is missing, or they were not measured in the same way.
         """
         from sadari.measure import Rule, judge
         from sadari.run import test_of_run
@@ -239,8 +244,8 @@ class Climbs:
         first, second = arms[a], arms[b]
         cards = (first.climb.scorecard(first.index), second.climb.scorecard(second.index))
         tests = {test_of_run(arm.climb.folder, card) for arm, card in zip((first, second), cards, strict=True)} - {None}
-        if len(tests) > 1:
-            raise RunError("the test set was changed between the two climbs. Climb again to compare them.")
+        if len(tests) > 1 or cards[0].ids != cards[1].ids:
+            raise ExamplesDifferError(f"{a} and {b} were measured on different test examples. Climb again to compare them.")
         config = self.config()
         rule = Rule(language=language)
         if config is not None:

@@ -71,7 +71,8 @@ class Gate:
             self._check(scope["method"], headers)
             await self._app(scope, self._bounded(receive), safely)
         except ApiError as error:  # raised here, or while the body was read
-            await JSONResponse(error.body, error.status, error.headers)(scope, receive, safely)
+            # Closed, since the rest of such a request could be read as another one.
+            await JSONResponse(error.body, error.status, error.headers | {"Connection": "close"})(scope, receive, safely)
         finally:
             self._finished(route_of(scope), status, time.perf_counter() - began)
 

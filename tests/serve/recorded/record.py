@@ -1,7 +1,7 @@
 """Writes down what real clients send here and what they are answered: python tests/serve/recorded/record.py PORT.
 
-The key that a client sends names its file, `recorded/KEY.json`; `test_recorded_clients.py` asks again what stands there. The clients
-are those in `examples/clients`.
+The key that a client sends names its file, `recorded/KEY.json`; `test_recorded_clients.py` asks again what stands there. The
+clients are those in `examples/clients`.
 """
 
 import json
@@ -19,7 +19,7 @@ from sadari.serve import ServeOptions, Service, create_app
 
 HERE = Path(__file__).parent
 LEFT_OUT = ("authorization", "host", "content-length", "connection", "cookie")
-CHANGING = ("id", "created", "created_at", "run", "item_id", "version")
+CHANGING = ("id", "created", "created_at", "run", "item_id", "version", "system_fingerprint")
 """Fields whose value is another one each time; their type is kept."""
 
 

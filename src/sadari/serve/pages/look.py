@@ -126,7 +126,8 @@ def page(request: Request, viewer: Viewer | None, name: str, status: int = 200, 
     Args:
         viewer: Who looks; None before the sign-in.
         part: A piece of the page alone, from `templates/NAME_PART.html.jinja`, for its script to put in.
-        values: What the template shows, beside `w` (its words), `viewer`, `menu`, `name`, `language` and `theme`.
+        values: What the template shows, beside `w` (its words), `viewer`, `menu`, `name`, `language` and `theme`; `part_of` is the
+            page that the menu marks in its place.
     """
     language = viewer.language if viewer else language_of(request)
     identity = viewer.identity if viewer else None

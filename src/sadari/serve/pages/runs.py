@@ -16,7 +16,7 @@ from fastapi.responses import HTMLResponse
 
 from sadari.agent.log import Event
 from sadari.errors import SadariError
-from sadari.serve.climbs import Comparison, report_policy
+from sadari.serve.climbs import Comparison, ExamplesDifferError, report_policy
 from sadari.serve.entry import ServiceOf
 from sadari.serve.faults import missing
 from sadari.serve.pages.look import Operating, page, words
@@ -64,6 +64,8 @@ def compare(
     trouble = ""
     try:
         found = climbs.compare(a, b, viewer.language) if a and b else None
+    except ExamplesDifferError:
+        trouble = words("compare", viewer.language)["examples_differ"]
     except SadariError as error:
         trouble = str(error)
     return page(
@@ -71,6 +73,7 @@ def compare(
         viewer,
         "compare",
         200 if found or not trouble else 400,
+        part_of="runs",
         arms=climbs.arms(),
         chosen=(a, b),
         found=found,
@@ -98,12 +101,14 @@ def conversation(request: Request, run: str, viewer: Operating, service: Service
     if state.user != viewer.identity.user:
         service.acts.keep(viewer.identity.user, "run.read", run, user=state.user)
     events = service.log.events(run)
+    names = {name: call.name for name, call in state.calls.items()}
     return page(
         request,
         viewer,
         "conversation",
+        part_of="runs",
         state=state,
-        events=[_shown(event) for event in events],
+        events=[_shown(event, names) for event in events],
         is_cut_off=state.status == "running" and not service.log.holds(run),
         shown=Shown(words("conversation", viewer.language)),
     )
@@ -115,6 +120,7 @@ class Entry:
 
     Args:
         who: "user", "agent", "tool" or "system": how it looks.
+        tool: What a call calls; "" if it is no call.
         text: What was said, in full; "" where `detail` says it.
         detail: The rest of it as JSON.
     """
@@ -122,6 +128,7 @@ class Entry:
     event: Event
     time: datetime
     who: str
+    tool: str
     text: str
     detail: str
 
@@ -131,12 +138,13 @@ class Entry:
         return self.event.kind in _QUIET
 
 
-def _shown(event: Event) -> Entry:
+def _shown(event: Event, names: Mapping[str, str]) -> Entry:
     body: Mapping[str, Any] = event.body or {}
     who = {"run.asked": "user", "run.answered": "agent", "run.stopped": "agent", "run.failed": "agent"}.get(event.kind, "system")
+    tool = ""
     if event.kind.startswith("call."):
-        who = "tool"
+        who, tool = "tool", names.get(str(body.get("id")), "")
     text = str(body.get("text", ""))
     rest = {name: value for name, value in body.items() if name != "text" and value not in ("", [], {}, None)}
     detail = json.dumps(rest, ensure_ascii=False, indent=1) if rest else ""
-    return Entry(event, datetime.fromisoformat(event.time), who, text[:LONGEST], detail[:LONGEST])
+    return Entry(event, datetime.fromisoformat(event.time), who, tool, text[:LONGEST], detail[:LONGEST])
