@@ -59,7 +59,7 @@ def test_no_path_or_header_breaks_the_server(start: Any) -> None:
             "/sadari/runs/%00",
             "/sadari/runs/" + "x" * 5_000,
             "/v1/models/%FF",
-            "//",
+            "/x//y",
             "/\u200b",
         ):
             assert http.get(path).status_code == 404
