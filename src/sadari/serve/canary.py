@@ -28,7 +28,7 @@ from sadari.agent.log.event import Kind
 from sadari.agent.signals import Turn, signals_of, turns_of
 from sadari.measure.sequential import Finding, difference_interval, finding
 
-_ENDS = ("run.answered", "run.stopped", "run.failed", "run.cancelled")
+_ENDS: tuple[Kind, ...] = ("run.answered", "run.stopped", "run.failed", "run.cancelled")
 _KINDS: tuple[Kind, ...] = ("run.started", "run.asked", *_ENDS, "run.erased", "agent.changed")
 
 UNKNOWN = 0.5
