@@ -175,19 +175,8 @@ class Loop:
         return fold(self.log.events(run))
 
     def cancel(self, run: str, by: str) -> None:
-        """End the work on a run's question, and on those of its specialists. A call under way is not interrupted, but its end is
-        still logged."""
-        state = self.state(run)
-        denied = [
-            Draft("call.denied", {"id": c.id, "by": by, "text": say("cancelled", state.caller.language)})
-            for c in state.open_calls
-            if c.status in ("proposed", "waiting", "approved", "handed")
-        ]
-        self.log.append(run, [*denied, Draft("run.cancelled", {"by": by})], sync=True)
-        for call in state.open_calls:  # after it: a specialist that is asked meanwhile sees that its caller was cancelled
-            below = run_of_call(f"{run}/{call.id}")
-            if self.state(below).status in ("running", "waiting"):
-                self.cancel(below, by)
+        """As the function `cancel`, in the log of this loop."""
+        cancel(self.log, run, by)
 
     def advance(self, run: str) -> Iterator[Event | Delta]:
         """Go on with a run until it is answered, or waits for a person: its events as they are logged, and text as it is written.
@@ -224,6 +213,22 @@ class Loop:
                     waits = {"calls": [c.id for c in work.state.waiting], "seconds": seconds}
                     yield from work.write([Draft("run.waiting", waits)])
                 return
+
+
+def cancel(log: Log, run: str, by: str) -> None:
+    """End the work on a run's question, and on those of its specialists. A call under way is not interrupted, but its end is
+    still logged."""
+    state = fold(log.events(run))
+    denied = [
+        Draft("call.denied", {"id": c.id, "by": by, "text": say("cancelled", state.caller.language)})
+        for c in state.open_calls
+        if c.status in ("proposed", "waiting", "approved", "handed")
+    ]
+    log.append(run, [*denied, Draft("run.cancelled", {"by": by})], sync=True)
+    for call in state.open_calls:  # after it: a specialist that is asked meanwhile sees that its caller was cancelled
+        below = run_of_call(f"{run}/{call.id}")
+        if fold(log.events(below)).status in ("running", "waiting"):
+            cancel(log, below, by)
 
 
 class _Work:

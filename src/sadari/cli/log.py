@@ -146,34 +146,25 @@ def _days(written: str) -> int:
 
 
 @log.command("cancel")
-def cancel(
+def cancel_run(
     run: Annotated[str, typer.Argument(help="Name of the run, as `sadari log list` gives it.")],
     what: What = ".",
     by: Annotated[str, typer.Option(help="Who cancels; written into the log.")] = "",
 ) -> None:
     """End the work on a run's question: what waits is denied, and no call begins any more. The run takes the next question."""
-    from sadari.agent.loop import Agent, Loop
+    from sadari.agent.loop import cancel
+    from sadari.agent.state import fold
 
     opened = open_log(what)
-    loop = Loop(Agent(_Nobody()), opened)
-    state = loop.state(run)
+    state = fold(opened.events(run))
     if not state.run:
         raise RunError(f"{run}: there is no such run in {log_of(what)}. `sadari log list` shows those that are.")
     if state.status not in ("running", "waiting"):
         raise RunError(f"{run} is {state.status}: there is nothing to cancel.")
     if state.parent:
         raise RunError(f"{run} is a part of {state.parent}: cancel that one.")
-    loop.cancel(run, by or "the command line")
+    cancel(opened, run, by or "the command line")
     output.print(f"{run} is cancelled", markup=False, highlight=False)
-
-
-class _Nobody:
-    """Who says nothing: to cancel a run nobody has to speak."""
-
-    version = ""
-
-    def reply(self, *_: Any) -> Any:
-        raise AssertionError("nobody was to speak")
 
 
 def _brief(body: Any) -> str:
